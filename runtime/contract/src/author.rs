@@ -1,0 +1,137 @@
+//! The driver author's side: a trait a world with defaults, the macro that exports it, and, where the
+//! driver is compiled natively for its tests, capability functions that go to a simulation.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use wit_parser::Function;
+
+use crate::model::{Contract, Interface, Role, camel, snake};
+use crate::types::doc;
+use crate::values::world_name;
+
+/// Items for the root of the SDK. Types are at `crate::types` and beside the capability functions.
+pub fn generate(contract: &Contract) -> TokenStream {
+    let traits: TokenStream = contract.with_role(Role::Driver).map(|i| driver_trait(contract, i)).collect();
+    let clients: TokenStream = contract.with_role(Role::Capability).map(|i| client(contract, i)).collect();
+    let types = contract.with_role(Role::Types).map(|i| snake(&i.name));
+    quote! {
+        #traits
+        #[cfg(not(target_family = "wasm"))]
+        #[doc(hidden)]
+        pub mod native_capabilities {
+            #(pub use remotes_effect::#types;)*
+            #clients
+        }
+    }
+}
+
+fn result(contract: &Contract, function: &Function) -> TokenStream {
+    function.result.map_or(quote!(()), |ty| contract.owned(ty, &quote!(crate)))
+}
+
+fn driver_trait(contract: &Contract, interface: &Interface) -> TokenStream {
+    let (name, docs) = (camel(world_name(interface)), &interface.docs);
+    let (module, guest_module) = (snake(world_name(interface)), snake(&interface.name));
+    let macro_name = format_ident!("export_{}", module);
+    let call = format_ident!("call_{}", module);
+    let functions: Vec<_> = interface.functions.iter().filter(|f| f.name != "actions").collect();
+    let methods = functions.iter().map(|f| {
+        let (name, docs, result) = (snake(&f.name), doc(&f.docs), result(contract, f));
+        let parameters = f.params.iter().map(|p| {
+            let (name, ty) = (snake(&p.name), contract.owned(p.ty, &quote!(crate)));
+            quote!(#name: #ty)
+        });
+        let action = f.name.replace('-', "_");
+        quote! {
+            #docs
+            #[allow(unused_variables)]
+            fn #name(#(#parameters),*) -> #result { Err(crate::unsupported(#action)) }
+        }
+    });
+    let trait_name = &name;
+    let exports = functions.iter().map(|f| {
+        let (name, result) = (snake(&f.name), result_from(contract, f, &quote!($crate)));
+        let names: Vec<_> = f.params.iter().map(|p| snake(&p.name)).collect();
+        let types = f.params.iter().map(|p| contract.owned(p.ty, &quote!($crate)));
+        quote!(fn #name(#(#names: #types),*) -> #result { <$driver as $crate::#trait_name>::#name(#(#names),*) })
+    });
+    let calls = functions.iter().map(|f| {
+        let (case, name) = (camel(&f.name), snake(&f.name));
+        let names: Vec<_> = f.params.iter().map(|p| snake(&p.name)).collect();
+        quote!(Call::#case { #(#names,)* } => Reply::#case(D::#name(#(#names),*)),)
+    });
+    quote! {
+        #[doc = #docs]
+        pub trait #name {
+            /// Names of the actions that this driver implements.
+            const ACTIONS: &'static [&'static str];
+            #(#methods)*
+        }
+        /// Makes the driver the component's export.
+        #[macro_export]
+        macro_rules! #macro_name {
+            ($driver:ty) => {
+                #[cfg(target_family = "wasm")]
+                const _: () = {
+                    struct Component;
+                    impl $crate::bindings::exports::one::driver::#guest_module::Guest for Component {
+                        fn actions() -> Vec<String> {
+                            <$driver as $crate::#name>::ACTIONS.iter().map(|action| (*action).to_owned()).collect()
+                        }
+                        #(#exports)*
+                    }
+                    $crate::bindings::export!(Component with_types_in $crate::bindings);
+                };
+            };
+        }
+        /// Calls a driver that is compiled natively.
+        #[cfg(not(target_family = "wasm"))]
+        pub fn #call<D: #name>(call: remotes_effect::#module::Call) -> remotes_effect::#module::Reply {
+            use remotes_effect::#module::{Call, Reply};
+            match call {
+                Call::Actions {} => Reply::Actions(D::ACTIONS.iter().map(|action| (*action).to_owned()).collect()),
+                #(#calls)*
+            }
+        }
+    }
+}
+
+fn result_from(contract: &Contract, function: &Function, root: &TokenStream) -> TokenStream {
+    function.result.map_or(quote!(()), |ty| contract.owned(ty, root))
+}
+
+/// Functions of the same shape as the bindings of guests have, which perform the effect natively.
+fn client(contract: &Contract, interface: &Interface) -> TokenStream {
+    let (module, variant) = (snake(&interface.name), camel(&interface.name));
+    let root = quote!(super);
+    let functions = interface.functions.iter().map(|f| {
+        let (name, case, docs) = (snake(&f.name), camel(&f.name), doc(&f.docs));
+        let parameters = f.params.iter().map(|p| {
+            let (name, ty) = (snake(&p.name), contract.borrowed(p.ty, &root));
+            quote!(#name: #ty)
+        });
+        let fields = f.params.iter().map(|p| {
+            let name = snake(&p.name);
+            let value = contract.to_owned_expression(p.ty, quote!(#name));
+            quote!(#name: #value)
+        });
+        let result = result_from(contract, f, &root);
+        quote! {
+            #docs
+            pub fn #name(#(#parameters),*) -> #result {
+                let effect = remotes_effect::Effect::#variant(Effect::#case { #(#fields,)* });
+                match crate::native::perform(effect) {
+                    remotes_effect::Answer::#variant(Answer::#case(answer)) => answer,
+                    other => crate::native::mismatch(&other),
+                }
+            }
+        }
+    });
+    quote! {
+        #[allow(missing_docs)]
+        pub mod #module {
+            pub use remotes_effect::#module::*;
+            #(#functions)*
+        }
+    }
+}
