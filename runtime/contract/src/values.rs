@@ -223,8 +223,9 @@ fn effects(contract: &Contract) -> TokenStream {
     let variants = pairs.iter().map(|(variant, module, docs)| quote!(#[doc = #docs] #variant(#module::Effect)));
     let answers = pairs.iter().map(|(variant, module, docs)| quote!(#[doc = #docs] #variant(#module::Answer)));
     let names = pairs.iter().map(|(variant, ..)| quote!(Self::#variant(effect) => effect.name()));
-    let refusals =
-        pairs.iter().map(|(variant, ..)| quote!(Self::#variant(effect) => effect.refuse(failure).map(Answer::#variant)));
+    let refusals = pairs
+        .iter()
+        .map(|(variant, ..)| quote!(Self::#variant(effect) => effect.refuse(failure).map(Answer::#variant)));
     let failures = pairs.iter().map(|(variant, ..)| quote!(Self::#variant(answer) => answer.failure()));
     let nodes = pairs.iter().map(|(variant, ..)| quote!(Self::#variant(effect) => effect.nodes()));
     let bounds = pairs.iter().map(|(_, module, _)| quote!(#module::Executor));

@@ -1,0 +1,139 @@
+//! The list of an action's effects with their answers: what was asked is written before it is done.
+//!
+//! A journal is for auditors and may be kept for long, so long texts and byte strings, which may hold
+//! secrets, appear as their length and digest. What replays byte for byte is a
+//! [`crate::recording::Recording`].
+
+use std::fs::File;
+use std::io::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::types::Failure;
+use crate::{Answer, Effect};
+
+/// Told of every effect before and after it is carried out.
+pub trait Journal {
+    /// The effect is about to be carried out.
+    fn begin(&mut self, number: u64, effect: &Effect);
+    /// It was carried out, or refused by policy, with this answer.
+    fn end(&mut self, number: u64, effect: &Effect, answer: &Answer, duration: Duration);
+    /// It was refused and the action ends with that.
+    fn stopped(&mut self, _number: u64, _effect: &Effect, _failure: &Failure, _duration: Duration) {}
+}
+
+/// Keeps nothing.
+#[derive(Debug, Default)]
+pub struct Nothing;
+
+impl Journal for Nothing {
+    fn begin(&mut self, _: u64, _: &Effect) {}
+    fn end(&mut self, _: u64, _: &Effect, _: &Answer, _: Duration) {}
+}
+
+/// Several journals at once, in order.
+#[derive(Default)]
+pub struct Several(pub Vec<Box<dyn Journal>>);
+
+impl Journal for Several {
+    fn begin(&mut self, number: u64, effect: &Effect) {
+        self.0.iter_mut().for_each(|journal| journal.begin(number, effect));
+    }
+    fn end(&mut self, number: u64, effect: &Effect, answer: &Answer, duration: Duration) {
+        self.0.iter_mut().for_each(|journal| journal.end(number, effect, answer, duration));
+    }
+    fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, duration: Duration) {
+        self.0.iter_mut().for_each(|journal| journal.stopped(number, effect, failure, duration));
+    }
+}
+
+/// A file of JSON lines, one before and one after each effect. Lines of concurrent actions do not mix:
+/// the file must be open for appending, each line is one write, and each carries the action's name.
+pub struct Lines {
+    file: File,
+    action: String,
+}
+
+impl Lines {
+    /// `action` identifies the action in a file that several share: `vmm/kvm/deploy 4711`.
+    pub fn new(file: File, action: String) -> Self {
+        Self { file, action }
+    }
+
+    fn write(&mut self, mut line: Map<String, Value>) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        line.insert("time".into(), json!(now.as_millis() as u64));
+        line.insert("action".into(), json!(self.action));
+        let mut text = Value::Object(line).to_string();
+        text.push('\n');
+        // A full disk must not keep a machine from being stopped: the loss shows as a gap in numbers.
+        let _ = self.file.write_all(text.as_bytes());
+    }
+}
+
+impl Journal for Lines {
+    fn begin(&mut self, number: u64, effect: &Effect) {
+        let mut line = Map::new();
+        line.insert("effect".into(), json!(number));
+        line.insert("name".into(), json!(effect.name()));
+        line.insert("asked".into(), summary(effect));
+        self.write(line);
+    }
+
+    fn end(&mut self, number: u64, effect: &Effect, answer: &Answer, duration: Duration) {
+        let mut line = Map::new();
+        line.insert("effect".into(), json!(number));
+        line.insert("name".into(), json!(effect.name()));
+        line.insert("microseconds".into(), json!(duration.as_micros() as u64));
+        match answer.failure() {
+            Some(failure) => line.insert("failure".into(), json!(failure)),
+            None => line.insert("answer".into(), summary(answer)),
+        };
+        self.write(line);
+    }
+
+    fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, _: Duration) {
+        let mut line = Map::new();
+        line.insert("effect".into(), json!(number));
+        line.insert("name".into(), json!(effect.name()));
+        line.insert("stopped".into(), json!(failure));
+        self.write(line);
+    }
+}
+
+/// Texts up to this many bytes appear in a journal as they are.
+const PLAIN: usize = 256;
+
+/// The value as JSON without the name of interface and function, with long texts replaced by their digest.
+pub fn summary(value: &impl serde::Serialize) -> Value {
+    let mut value = serde_json::to_value(value).unwrap_or(Value::Null);
+    for _ in 0..2 {
+        value = match value {
+            Value::Object(map) if map.len() == 1 => map.into_iter().next().map_or(Value::Null, |(_, inner)| inner),
+            other => other,
+        };
+    }
+    shorten(&mut value);
+    value
+}
+
+fn shorten(value: &mut Value) {
+    match value {
+        Value::String(text) if text.len() > PLAIN => {
+            let digest = Sha256::digest(text.as_bytes());
+            let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            *text = format!("({} bytes, sha256 {hex}…)", text.len());
+        }
+        Value::Array(items) => items.iter_mut().for_each(shorten),
+        Value::Object(map) => map.iter_mut().for_each(|(key, value)| match (key.as_str(), &*value) {
+            // Contents and standard input may be short secrets: never plain, whatever their size.
+            ("content" | "stdin" | "archive", Value::String(text)) => {
+                *value = json!(format!("({} bytes of base64)", text.len()));
+            }
+            _ => shorten(value),
+        }),
+        _ => {}
+    }
+}

@@ -1,0 +1,97 @@
+//! The decision: may this effect happen?
+
+use super::pattern::{any, listed};
+use super::{Access, Policy};
+use crate::types::{Failure, Node, Place};
+use crate::{Effect, filesystem, image, tools};
+
+impl Policy {
+    /// Whether the effect is within the grants, as far as the effect itself shows. Executors ask for
+    /// what shows only on the way: the name behind a UUID, the target of a link.
+    pub fn check(&self, effect: &Effect) -> Result<(), Failure> {
+        self.check_nodes(effect)?;
+        match effect {
+            Effect::Log(_) | Effect::Clock(_) | Effect::Configuration(_) => Ok(()),
+            Effect::Filesystem(effect) => self.check_filesystem(effect),
+            Effect::Image(effect) => self.check_image(effect),
+            Effect::Tools(effect) => self.check_tool(effect),
+            Effect::Libvirt(libvirt) => match &self.libvirt {
+                Some(grant) => grant.check(libvirt, &self.paths),
+                None => Err(Failure::denied(format!(
+                    "{}: the driver's policy grants no hypervisor; a table [libvirt] would",
+                    effect.name()
+                ))),
+            },
+        }
+        .map_err(|failure| Failure { message: format!("{}: {}", effect.name(), failure.message), ..failure })
+    }
+
+    fn check_nodes(&self, effect: &Effect) -> Result<(), Failure> {
+        let nodes = effect.nodes();
+        for node in &nodes {
+            if let Node::Host(name) = node
+                && !any(&self.hosts, name)
+            {
+                return Err(Failure::denied(format!(
+                    "{} on host {name}: granted are {}; `hosts` in the driver's policy would allow it",
+                    effect.name(),
+                    listed(&self.hosts)
+                )));
+            }
+        }
+        match nodes.windows(2).all(|pair| pair[0] == pair[1]) {
+            true => Ok(()),
+            false => Err(Failure::invalid(format!("{}: both places must be on the same node", effect.name()))),
+        }
+    }
+
+    fn path(&self, place: &Place, wanted: Access) -> Result<(), Failure> {
+        self.paths.check(&place.path, wanted)
+    }
+
+    fn check_filesystem(&self, effect: &filesystem::Effect) -> Result<(), Failure> {
+        use filesystem::Effect as E;
+        match effect {
+            E::Stat { at } | E::Entries { at } | E::Read { at } | E::ReadLink { at } => self.path(at, Access::ReadOnly),
+            E::MakeDirectory { at, .. } if self.paths.0.contains_key(at.path.trim_end_matches('/')) => Ok(()),
+            E::Write { at, .. }
+            | E::MakeDirectory { at, .. }
+            | E::SetMode { at, .. }
+            | E::Remove { at, .. }
+            | E::Unpack { at, .. } => self.path(at, Access::ReadWrite),
+            E::Rename { source, target } => {
+                self.path(source, Access::ReadWrite)?;
+                self.path(target, Access::ReadWrite)
+            }
+            E::Copy { source, target } => {
+                self.path(source, Access::ReadOnly)?;
+                self.path(target, Access::ReadWrite)
+            }
+        }
+    }
+
+    fn check_image(&self, effect: &image::Effect) -> Result<(), Failure> {
+        use image::Effect as E;
+        match effect {
+            E::Inspect { at } => self.path(at, Access::ReadOnly),
+            E::Create { at, .. } => self.path(at, Access::ReadWrite),
+            E::Convert { source, target, .. } => {
+                self.path(source, Access::ReadOnly)?;
+                self.path(target, Access::ReadWrite)
+            }
+        }
+    }
+
+    fn check_tool(&self, effect: &tools::Effect) -> Result<(), Failure> {
+        match effect {
+            // Whether a tool is granted is what this one asks: the executor answers no.
+            tools::Effect::Available { .. } => Ok(()),
+            tools::Effect::Run { tool, arguments, .. } => match self.tools.get(tool) {
+                Some(grant) => grant.check(tool, arguments),
+                None => Err(Failure::denied(format!(
+                    "{tool}: not among the granted tools; a table [tools.{tool}] in the driver's policy would allow it"
+                ))),
+            },
+        }
+    }
+}

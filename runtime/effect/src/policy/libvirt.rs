@@ -1,0 +1,123 @@
+//! The hypervisor: which daemons, which domains.
+
+use serde::{Deserialize, Serialize};
+
+use super::document::domain_name;
+use super::pattern::{Pattern, any, listed};
+use super::{Access, PathGrants};
+use crate::libvirt::Effect;
+use crate::types::Failure;
+
+/// The table `[libvirt]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LibvirtGrant {
+    /// Patterns of connection URIs.
+    pub uris: Vec<Pattern>,
+    /// Patterns of domain names.
+    pub domains: Vec<Pattern>,
+    /// Commands of the guest agent that may be sent.
+    #[serde(default)]
+    pub guest_agent: Vec<String>,
+}
+
+impl LibvirtGrant {
+    /// Whether this daemon may be connected to.
+    pub fn check_uri(&self, uri: &str) -> Result<(), Failure> {
+        match any(&self.uris, uri) {
+            true => Ok(()),
+            false => Err(Failure::denied(format!(
+                "libvirt URI {uri}: granted are {}; `uris` under [libvirt] in the driver's policy would allow it",
+                listed(&self.uris)
+            ))),
+        }
+    }
+
+    /// Whether the domain of this name may be touched.
+    pub fn check_domain(&self, name: &str) -> Result<(), Failure> {
+        match any(&self.domains, name) {
+            true => Ok(()),
+            false => Err(Failure::denied(format!(
+                "domain {name}: granted are {}; `domains` under [libvirt] in the driver's policy would allow it",
+                listed(&self.domains)
+            ))),
+        }
+    }
+
+    /// A name is checked here; a UUID by the executor, which knows the name behind it.
+    fn check_reference(&self, domain: &str) -> Result<(), Failure> {
+        if is_uuid(domain) { Ok(()) } else { self.check_domain(domain) }
+    }
+
+    fn check_document(&self, xml: &str) -> Result<(), Failure> {
+        self.check_domain(&domain_name(xml)?)
+    }
+
+    fn check_agent(&self, command: &str) -> Result<(), Failure> {
+        let value: serde_json::Value = serde_json::from_str(command)
+            .map_err(|error| Failure::invalid(format!("guest agent: the command is not JSON: {error}")))?;
+        let name = value.get("execute").and_then(|name| name.as_str()).unwrap_or_default();
+        match self.guest_agent.iter().any(|granted| granted == name) {
+            true => Ok(()),
+            false => Err(Failure::denied(format!(
+                "guest agent command {name:?}: `guest-agent` under [libvirt] in the driver's policy would allow it"
+            ))),
+        }
+    }
+
+    /// Checks everything that the effect itself shows.
+    pub(super) fn check(&self, effect: &Effect, paths: &PathGrants) -> Result<(), Failure> {
+        match effect {
+            Effect::Create { xml, .. } | Effect::Define { xml, .. } => self.check_document(xml),
+            Effect::Domains { .. } => Ok(()),
+            Effect::Undefine { domain, .. }
+            | Effect::Find { domain, .. }
+            | Effect::Xml { domain, .. }
+            | Effect::Shutdown { domain, .. }
+            | Effect::Destroy { domain, .. }
+            | Effect::Reboot { domain, .. }
+            | Effect::Reset { domain, .. }
+            | Effect::Suspend { domain, .. }
+            | Effect::Resume { domain, .. }
+            | Effect::WakeUp { domain, .. }
+            | Effect::SyncTime { domain, .. }
+            | Effect::AttachDevice { domain, .. }
+            | Effect::DetachDevice { domain, .. }
+            | Effect::UpdateDevice { domain, .. }
+            | Effect::ResizeBlock { domain, .. }
+            | Effect::SetVcpus { domain, .. }
+            | Effect::SetMemory { domain, .. }
+            | Effect::Metadata { domain, .. }
+            | Effect::SetMetadata { domain, .. }
+            | Effect::Snapshots { domain, .. }
+            | Effect::SnapshotCurrent { domain, .. }
+            | Effect::SnapshotXml { domain, .. }
+            | Effect::SnapshotCreate { domain, .. }
+            | Effect::SnapshotRedefine { domain, .. }
+            | Effect::SnapshotRevert { domain, .. }
+            | Effect::SnapshotDelete { domain, .. } => self.check_reference(domain),
+            Effect::Save { domain, path, .. } => {
+                self.check_reference(domain)?;
+                paths.check(path, Access::ReadWrite)
+            }
+            Effect::SavedXml { path, .. } => paths.check(path, Access::ReadOnly),
+            Effect::Restore { path, xml, .. } => {
+                paths.check(path, Access::ReadOnly)?;
+                xml.as_deref().map_or(Ok(()), |xml| self.check_document(xml))
+            }
+            Effect::GuestAgent { domain, command, .. } => {
+                self.check_reference(domain)?;
+                self.check_agent(command)
+            }
+        }
+    }
+}
+
+/// Whether this is a UUID in the form libvirt writes it.
+pub fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}

@@ -1,0 +1,70 @@
+//! What the operator grants a driver: one TOML file a driver, everything else denied.
+//!
+//! ```toml
+//! schema = 1
+//!
+//! [libvirt]
+//! uris = ["qemu:///system", "qemu+ssh://*/system"]
+//! domains = ["one-*"]
+//!
+//! [paths]
+//! "/var/lib/one/datastores" = "rw"
+//!
+//! [limits]
+//! memory-mib = 64
+//! ```
+//!
+//! A denial names the effect and the line that would allow it.
+
+mod check;
+mod document;
+mod file;
+mod libvirt;
+mod limits;
+mod paths;
+mod pattern;
+mod tools;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use document::domain_name;
+pub use file::{PolicyError, Source};
+pub use libvirt::{LibvirtGrant, is_uuid};
+pub use limits::Limits;
+pub use paths::{Access, PathGrants, normalized};
+pub use pattern::Pattern;
+pub use tools::{ArgumentPattern, ToolGrant};
+
+/// The version of the file's schema that this runtime reads.
+pub const SCHEMA: u32 = 1;
+
+/// One driver's grants.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Policy {
+    /// Version of this schema; see [`SCHEMA`].
+    pub schema: u32,
+    /// The hypervisor; absent: no access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub libvirt: Option<LibvirtGrant>,
+    /// Folders, with `ro` or `rw`.
+    #[serde(default)]
+    pub paths: PathGrants,
+    /// Programs by name.
+    #[serde(default)]
+    pub tools: BTreeMap<String, ToolGrant>,
+    /// Other hosts on which effects may happen, as patterns of names.
+    #[serde(default)]
+    pub hosts: Vec<Pattern>,
+    /// Configuration files, below the tree's `etc`, that the driver's keys are read from; later ones win.
+    #[serde(default)]
+    pub configuration: Vec<String>,
+    /// File that every effect is appended to; absent: none is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<String>,
+    /// What an action may use up.
+    #[serde(default)]
+    pub limits: Limits,
+}

@@ -1,0 +1,54 @@
+//! Programs that a driver may run: by name, with the permitted arguments, never through a shell.
+
+use serde::{Deserialize, Serialize};
+
+use super::pattern::Pattern;
+use crate::types::Failure;
+
+/// One program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ToolGrant {
+    /// Absolute path; `$REMOTES` at its start is the remotes tree.
+    pub path: String,
+    /// Run it as root through `sudo -n`.
+    #[serde(default)]
+    pub sudo: bool,
+    /// Permitted argument lists.
+    #[serde(default)]
+    pub arguments: Vec<ArgumentPattern>,
+}
+
+/// One permitted argument list: a pattern an argument; `...` as the last one permits any that follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ArgumentPattern(pub Vec<Pattern>);
+
+impl ArgumentPattern {
+    fn permits(&self, arguments: &[String]) -> bool {
+        let (patterns, open) = match self.0.split_last() {
+            Some((last, rest)) if last.0 == "..." => (rest, true),
+            _ => (&self.0[..], false),
+        };
+        (open || arguments.len() == patterns.len())
+            && arguments.len() >= patterns.len()
+            && patterns.iter().zip(arguments).all(|(pattern, argument)| {
+                // A pattern must not be walked out of by `..`.
+                pattern.0 == *argument || (pattern.matches(argument) && !argument.split('/').any(|part| part == ".."))
+            })
+    }
+}
+
+impl ToolGrant {
+    /// Whether the tool may be run with these arguments.
+    pub fn check(&self, tool: &str, arguments: &[String]) -> Result<(), Failure> {
+        if self.arguments.iter().any(|pattern| pattern.permits(arguments)) {
+            return Ok(());
+        }
+        let shown = arguments.iter().map(|a| format!("{a:?}")).collect::<Vec<_>>().join(", ");
+        Err(Failure::denied(format!(
+            "{tool}: these arguments are not granted; `[{}]` among `arguments` under [tools.{tool}] in the driver's policy would allow them",
+            crate::text::shortened(&shown, 400)
+        )))
+    }
+}
