@@ -1,6 +1,8 @@
 //! The driver author's side: a trait a world with defaults, the macro that exports it, and, where the
 //! driver is compiled natively for its tests, capability functions that go to a simulation.
 
+use std::path::Path;
+
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use wit_parser::Function;
@@ -9,18 +11,61 @@ use crate::model::{Contract, Interface, Role, camel, snake};
 use crate::types::doc;
 use crate::values::world_name;
 
-/// Items for the root of the SDK. Types are at `crate::types` and beside the capability functions.
-pub fn generate(contract: &Contract) -> TokenStream {
+/// Items for the root of the SDK, which has the contract at `wit`, seen from its manifest. Types are at
+/// `crate::types` and beside the capability functions.
+pub fn generate(contract: &Contract, wit: &Path) -> TokenStream {
+    let bindings = bindings(contract, &wit.display().to_string());
     let traits: TokenStream = contract.with_role(Role::Driver).map(|i| driver_trait(contract, i)).collect();
     let clients: TokenStream = contract.with_role(Role::Capability).map(|i| client(contract, i)).collect();
     let types = contract.with_role(Role::Types).map(|i| snake(&i.name));
+    let capabilities: Vec<_> = contract.with_role(Role::Capability).map(|i| snake(&i.name)).collect();
+    let shared: Vec<_> = contract.with_role(Role::Types).map(|i| snake(&i.name)).collect();
     quote! {
         #traits
+        #bindings
+        #[cfg(target_family = "wasm")]
+        pub use bindings::one::driver::{#(#shared,)* #(#capabilities,)*};
         #[cfg(not(target_family = "wasm"))]
-        #[doc(hidden)]
-        pub mod native_capabilities {
+        mod native_capabilities {
             #(pub use remotes_effect::#types;)*
             #clients
+        }
+        #[cfg(not(target_family = "wasm"))]
+        pub use native_capabilities::{#(#shared,)* #(#capabilities,)*};
+    }
+}
+
+/// Component bindings: every capability once, then one module a world for its exports, whose `with`
+/// points back at the capabilities, so that all worlds share one set of types. A world's exports are
+/// asked of a component only where its `export_…!` is used.
+fn bindings(contract: &Contract, wit: &str) -> TokenStream {
+    let shared = || contract.interfaces.iter().filter(|interface| interface.role != Role::Driver);
+    let name = |interface: &Interface| format!("one:driver/{}@{}", interface.name, contract.version);
+    let imports: String = shared().map(|interface| format!("import {};\n", name(interface))).collect();
+    let capabilities = format!("package remotes:sdk;\nworld capabilities {{\n{imports}}}");
+    let worlds = contract.with_role(Role::Driver).map(|driver| {
+        let (world, module) = (world_name(driver), snake(world_name(driver)));
+        let with = shared().map(|interface| {
+            let (name, module) = (name(interface), snake(&interface.name));
+            quote!(#name: crate::bindings::one::driver::#module)
+        });
+        quote! {
+            pub mod #module {
+                wit_bindgen::generate!({
+                    path: #wit, world: #world, with: { #(#with,)* }, pub_export_macro: true,
+                });
+            }
+        }
+    });
+    quote! {
+        #[cfg(target_family = "wasm")]
+        #[doc(hidden)]
+        #[allow(missing_docs, unsafe_code)]
+        pub mod bindings {
+            wit_bindgen::generate!({
+                path: #wit, inline: #capabilities, world: "remotes:sdk/capabilities", additional_derives: [PartialEq],
+            });
+            #(#worlds)*
         }
     }
 }
@@ -53,7 +98,7 @@ fn driver_trait(contract: &Contract, interface: &Interface) -> TokenStream {
         let (name, result) = (snake(&f.name), result_from(contract, f, &quote!($crate)));
         let names: Vec<_> = f.params.iter().map(|p| snake(&p.name)).collect();
         let types = f.params.iter().map(|p| contract.owned(p.ty, &quote!($crate)));
-        quote!(fn #name(#(#names: #types),*) -> #result { <$driver as $crate::#trait_name>::#name(#(#names),*) })
+        quote!(fn #name(#(#names: #types),*) -> #result { $crate::report_panics(); <$driver as $crate::#trait_name>::#name(#(#names),*) })
     });
     let calls = functions.iter().map(|f| {
         let (case, name) = (camel(&f.name), snake(&f.name));
@@ -72,15 +117,16 @@ fn driver_trait(contract: &Contract, interface: &Interface) -> TokenStream {
         macro_rules! #macro_name {
             ($driver:ty) => {
                 #[cfg(target_family = "wasm")]
+                #[allow(unsafe_code)]
                 const _: () = {
                     struct Component;
-                    impl $crate::bindings::exports::one::driver::#guest_module::Guest for Component {
+                    impl $crate::bindings::#module::exports::one::driver::#guest_module::Guest for Component {
                         fn actions() -> Vec<String> {
                             <$driver as $crate::#name>::ACTIONS.iter().map(|action| (*action).to_owned()).collect()
                         }
                         #(#exports)*
                     }
-                    $crate::bindings::export!(Component with_types_in $crate::bindings);
+                    $crate::bindings::#module::export!(Component with_types_in $crate::bindings::#module);
                 };
             };
         }

@@ -28,7 +28,7 @@ pub fn linking(wit: &Path) -> Result<TokenStream> {
 
 /// The driver author's side: one trait a world, capability functions for native tests.
 pub fn author(wit: &Path) -> Result<TokenStream> {
-    Ok(author::generate(&Contract::read(wit)?))
+    Ok(author::generate(&Contract::read(wit)?, wit))
 }
 
 /// Writes generated code into the build's output folder and has Cargo watch the contract.

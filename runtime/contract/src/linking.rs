@@ -89,6 +89,8 @@ fn conversions(contract: &Contract, interface: &Interface) -> TokenStream {
             };
             let (there, back) = (body(value.clone(), abi.clone()), body(abi.clone(), value.clone()));
             quote! {
+                impl Item for #value {}
+                impl Item for #abi {}
                 impl Convert<#abi> for #value { fn convert(self) -> #abi { #there } }
                 impl Convert<#value> for #abi { fn convert(self) -> #value { #back } }
             }

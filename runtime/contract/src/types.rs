@@ -143,13 +143,14 @@ impl Contract {
         let name = camel(definition.name.as_deref().unwrap_or("unnamed"));
         let docs = doc(&definition.docs);
         let copy = self.is_copy(Type::Id(id)).then(|| quote!(Copy, Eq,));
+        let plain = self.is_copy(Type::Id(id)).then(|| quote!(Copy,));
         let derives = |kind: TokenStream| match flavour {
             Flavour::Value => quote! {
                 #[derive(Debug, Clone, PartialEq, #copy serde::Serialize, serde::Deserialize)]
                 #[serde(rename_all = "kebab-case")]
             },
             Flavour::Component => quote! {
-                #[derive(Clone, wasmtime::component::ComponentType, wasmtime::component::Lift, wasmtime::component::Lower)]
+                #[derive(Clone, #plain wasmtime::component::ComponentType, wasmtime::component::Lift, wasmtime::component::Lower)]
                 #[component(#kind)]
             },
         };

@@ -258,6 +258,12 @@ fn effects(contract: &Contract) -> TokenStream {
             /// Carries out one effect.
             fn execute(&mut self, effect: &Effect) -> Answer;
         }
+        impl<E: Executor + ?Sized> Executor for Box<E> {
+            fn execute(&mut self, effect: &Effect) -> Answer { (**self).execute(effect) }
+        }
+        impl<E: Executor + ?Sized> Executor for &mut E {
+            fn execute(&mut self, effect: &Effect) -> Answer { (**self).execute(effect) }
+        }
         /// Sends an effect to the capability it belongs to.
         pub fn dispatch<E: #(#bounds)+*>(executor: &mut E, effect: &Effect) -> Answer {
             match effect { #(#arms,)* }

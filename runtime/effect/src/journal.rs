@@ -24,6 +24,18 @@ pub trait Journal {
     fn stopped(&mut self, _number: u64, _effect: &Effect, _failure: &Failure, _duration: Duration) {}
 }
 
+impl<J: Journal + ?Sized> Journal for Box<J> {
+    fn begin(&mut self, number: u64, effect: &Effect) {
+        (**self).begin(number, effect);
+    }
+    fn end(&mut self, number: u64, effect: &Effect, answer: &Answer, duration: Duration) {
+        (**self).end(number, effect, answer, duration);
+    }
+    fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, duration: Duration) {
+        (**self).stopped(number, effect, failure, duration);
+    }
+}
+
 /// Keeps nothing.
 #[derive(Debug, Default)]
 pub struct Nothing;

@@ -1,5 +1,6 @@
 //! The way every effect takes: policy ▶ journal ▶ executor.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -24,18 +25,25 @@ pub enum Stop {
 }
 
 /// Policy, journal and executor of one action.
-pub struct Pipeline<'a, E: ?Sized> {
-    policy: &'a Policy,
-    journal: &'a mut dyn Journal,
-    executor: &'a mut E,
+pub struct Pipeline<J, E> {
+    policy: Arc<Policy>,
+    /// Gives the journal back after the action.
+    pub journal: J,
+    /// Gives the executor back after the action.
+    pub executor: E,
     effects: u64,
     log_bytes: u64,
 }
 
-impl<'a, E: Executor + ?Sized> Pipeline<'a, E> {
+impl<J: Journal, E: Executor> Pipeline<J, E> {
     /// One pipeline serves one action: its counters are the action's.
-    pub fn new(policy: &'a Policy, journal: &'a mut dyn Journal, executor: &'a mut E) -> Self {
+    pub fn new(policy: Arc<Policy>, journal: J, executor: E) -> Self {
         Self { policy, journal, executor, effects: 0, log_bytes: 0 }
+    }
+
+    /// The policy that every effect is held against.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// Sends one effect down the pipeline. A denial is an answer; a [`Stop`] ends the action.

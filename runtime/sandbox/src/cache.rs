@@ -1,0 +1,206 @@
+//! Compiled components on disk.
+//!
+//! A precompiled component is native code. It is loaded only from a folder that nobody but root and the
+//! runtime's user can write, and only when its bytes have the digest that was recorded when it was made.
+//! The check and the mapping use one open file, so that replacing the file between them changes nothing.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, fstat, openat};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use manifest::Manifest;
+
+pub mod manifest;
+
+/// A component that is not loaded.
+#[derive(Debug, Error)]
+pub enum CacheError {
+    /// Something cannot be opened or read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// what
+        path: PathBuf,
+        /// why
+        source: std::io::Error,
+    },
+    /// Others could have written it.
+    #[error("{}: refused, because {reason}; expected: owned by root or the user running this (uid {user}), writable by nobody else", path.display())]
+    Untrusted {
+        /// what
+        path: PathBuf,
+        /// in what way it is open to others
+        reason: String,
+        /// effective user
+        user: u32,
+    },
+    /// It is not what was installed.
+    #[error("{}: refused, because its content is not what was recorded when it was installed (recorded sha256 {recorded}, found {found}); install the driver again", path.display())]
+    Altered {
+        /// what
+        path: PathBuf,
+        /// digest in the manifest
+        recorded: String,
+        /// digest of the bytes
+        found: String,
+    },
+    /// The manifest is not understood.
+    #[error("{}: {message}; install the driver again", path.display())]
+    Manifest {
+        /// the file
+        path: PathBuf,
+        /// what is wrong
+        message: String,
+    },
+    /// There is no code for this engine on this architecture.
+    #[error("{}: not compiled for this machine ({reason})", path.display())]
+    NotCompiled {
+        /// the driver's folder
+        path: PathBuf,
+        /// what was found instead
+        reason: String,
+    },
+}
+
+/// A folder that was seen to be writable by nobody else.
+pub struct TrustedFolder {
+    path: PathBuf,
+    descriptor: rustix::fd::OwnedFd,
+}
+
+impl TrustedFolder {
+    /// Opens the folder and looks at its owner and mode.
+    pub fn open(path: &Path) -> Result<Self, CacheError> {
+        let descriptor = openat(rustix::fs::CWD, path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| CacheError::Io { path: path.to_owned(), source: error.into() })?;
+        trusted(descriptor.as_fd(), path)?;
+        Ok(Self { path: path.to_owned(), descriptor })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a regular file in it, never through a link.
+    fn file(&self, name: &str) -> Result<File, CacheError> {
+        let path = self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let descriptor = openat(&self.descriptor, name, flags, Mode::empty())
+            .map_err(|error| CacheError::Io { path: path.clone(), source: error.into() })?;
+        trusted(descriptor.as_fd(), &path)?;
+        Ok(File::from(descriptor))
+    }
+
+    /// Reads a file of at most `most` bytes.
+    pub fn read(&self, name: &str, most: u64) -> Result<Vec<u8>, CacheError> {
+        let path = self.path.join(name);
+        let io = |source| CacheError::Io { path: path.clone(), source };
+        let mut bytes = Vec::new();
+        self.file(name)?.take(most + 1).read_to_end(&mut bytes).map_err(io)?;
+        if bytes.len() as u64 > most {
+            return Err(CacheError::Manifest { path, message: format!("larger than {most} bytes") });
+        }
+        Ok(bytes)
+    }
+
+    /// Reads and parses the driver's manifest.
+    pub fn manifest(&self) -> Result<Manifest, CacheError> {
+        let path = self.path.join(manifest::FILE);
+        let text = self.read(manifest::FILE, 64 * 1024)?;
+        Manifest::parse(&text).map_err(|message| CacheError::Manifest { path, message })
+    }
+
+    /// Loads the code for this machine, if its digest is the recorded one.
+    pub fn load(&self, engine: &Engine, name: &str, recorded: &str) -> Result<Component, CacheError> {
+        let path = self.path.join(name);
+        let mut file = self.file(name)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|source| CacheError::Io { path: path.clone(), source })?;
+        let found = digest(&bytes);
+        if found != recorded {
+            return Err(CacheError::Altered { path, recorded: recorded.to_owned(), found });
+        }
+        drop(bytes);
+        let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
+        deserialize(engine, &opened)
+            .map_err(|error| CacheError::NotCompiled { path, reason: format!("{error:#}") })
+    }
+}
+
+#[allow(unsafe_code)]
+fn deserialize(engine: &Engine, opened: &str) -> wasmtime::Result<Component> {
+    // SAFETY: the engine runs whatever the file holds. It was made by `Engine::precompile_component`: its
+    // digest is the one recorded then, and only root or this user could have written file or record since.
+    unsafe { Component::deserialize_file(engine, opened) }
+}
+
+fn trusted(descriptor: BorrowedFd<'_>, path: &Path) -> Result<(), CacheError> {
+    let stat = fstat(descriptor).map_err(|error| CacheError::Io { path: path.to_owned(), source: error.into() })?;
+    let user = rustix::process::geteuid().as_raw();
+    let reason = match () {
+        () if stat.st_uid != user && stat.st_uid != 0 => format!("it belongs to uid {}", stat.st_uid),
+        () if stat.st_mode & 0o022 != 0 => format!("its mode is {:o}", stat.st_mode & 0o7777),
+        () => return Ok(()),
+    };
+    Err(CacheError::Untrusted { path: path.to_owned(), reason, user })
+}
+
+/// SHA-256, hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Loads a driver from its folder in the tree: the manifest, and the code for this architecture.
+///
+/// # Errors
+/// [`CacheError::NotCompiled`] where the tree has no code that this engine can load; the host's own cache
+/// may have it, see [`Host`].
+pub fn load(folder: &Path, engine: &Engine) -> Result<(Manifest, Component), CacheError> {
+    let folder = TrustedFolder::open(folder)?;
+    let manifest = folder.manifest()?;
+    let Some(recorded) = manifest.precompiled.get(std::env::consts::ARCH) else {
+        return Err(CacheError::NotCompiled {
+            path: folder.path.clone(),
+            reason: format!("the tree has code for {}", manifest.architectures()),
+        });
+    };
+    let component = folder.load(engine, &manifest::code_file(std::env::consts::ARCH), recorded)?;
+    Ok((manifest, component))
+}
+
+/// The host's own cache, outside the tree, which the next synchronization would empty: code that this
+/// host compiled for itself, since it has another architecture or runtime than the front-end.
+pub struct Host {
+    folder: PathBuf,
+}
+
+impl Host {
+    /// `$XDG_CACHE_HOME/remotes`, or `~/.cache/remotes`.
+    pub fn of_user() -> Option<Self> {
+        let base = match std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
+            Some(base) => PathBuf::from(base),
+            None => PathBuf::from(std::env::var_os("HOME")?).join(".cache"),
+        };
+        base.is_absolute().then(|| Self { folder: base.join("remotes") })
+    }
+
+    /// The folder of one component's code: by digest, runtime and architecture.
+    pub fn folder(&self, component: &str) -> PathBuf {
+        self.folder.join(format!("{component}-{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH))
+    }
+
+    /// Loads the code of a component from the cache.
+    pub fn load(&self, manifest: &Manifest, engine: &Engine) -> Result<Component, CacheError> {
+        let folder = TrustedFolder::open(&self.folder(&manifest.component))?;
+        let own = folder.manifest()?;
+        let recorded = own.precompiled.get(std::env::consts::ARCH).map(String::as_str).unwrap_or_default();
+        folder.load(engine, &manifest::code_file(std::env::consts::ARCH), recorded)
+    }
+}

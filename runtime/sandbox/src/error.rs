@@ -1,0 +1,86 @@
+//! Why a driver did not come to a reply.
+
+use std::time::Duration;
+
+use remotes_effect::pipeline::Stop;
+use thiserror::Error;
+use wasmtime::Trap;
+
+use crate::limiter::Exceeded;
+
+/// An action that ended without the driver's reply. Nothing that the driver did is undone by this.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The component asks for something its world does not offer, or lacks what it must export.
+    #[error("this component is not a driver of subsystem {subsystem}: {reason}")]
+    Unsuitable {
+        /// the subsystem it was called for
+        subsystem: String,
+        /// what is wrong
+        reason: String,
+    },
+    /// Instantiation, which runs initialisers, took too long.
+    #[error("the driver did not start within {} s (limits.start-seconds in its policy)", .0.as_secs())]
+    Start(Duration),
+    /// The action took too long.
+    #[error("the action did not end within {} s (limits.time-seconds or limits.action-seconds in the driver's policy)", .0.as_secs())]
+    Deadline(Duration),
+    /// A limit on calls or log lines.
+    #[error(transparent)]
+    Stopped(#[from] Stop),
+    /// A limit on memory or tables.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+    /// One call handed over too much.
+    #[error("the driver handed over more than {0} KiB in one call (limits.argument-kib in its policy)")]
+    Argument(u64),
+    /// Recursion without end, mostly.
+    #[error("the driver's stack overflowed (limits.stack-kib in its policy)")]
+    Stack,
+    /// The driver panicked or broke a rule of WebAssembly.
+    #[error("the driver trapped: {0}")]
+    Trapped(String),
+}
+
+impl RunError {
+    /// Sorts an error of the engine. `limits` tells what the bounds were.
+    pub(crate) fn sort(error: &wasmtime::Error, phase: Phase, limits: &Bounds) -> Self {
+        if let Some(stop) = error.downcast_ref::<Stop>() {
+            return Self::Stopped(stop.clone());
+        }
+        if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+            return Self::Exceeded(exceeded.clone());
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => match phase {
+                Phase::Start => Self::Start(limits.start),
+                Phase::Call => Self::Deadline(limits.time),
+            },
+            Some(Trap::StackOverflow) => Self::Stack,
+            Some(trap) => Self::Trapped(trap.to_string()),
+            None => {
+                let text = format!("{error:#}");
+                // The engine has no type for this one.
+                if text.contains("hostcall fuel") || text.contains("fuel allocated for hostcalls") {
+                    Self::Argument(limits.argument_kib)
+                } else {
+                    Self::Trapped(text)
+                }
+            }
+        }
+    }
+}
+
+/// Where the action was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Start,
+    Call,
+}
+
+/// The bounds that messages name.
+pub(crate) struct Bounds {
+    pub start: Duration,
+    pub time: Duration,
+    pub argument_kib: u64,
+}

@@ -1,0 +1,59 @@
+//! Capabilities linked to a component, generated from the contract.
+
+use remotes_effect as values;
+use remotes_effect::{Answer, Effect};
+use wasmtime::Result;
+
+/// Where a component's calls go. An error ends the action.
+pub trait Port {
+    /// Carries out one effect.
+    fn perform(&mut self, effect: Effect) -> Result<Answer>;
+}
+
+/// Values to types of the component boundary and back.
+trait Convert<T> {
+    fn convert(self) -> T;
+}
+
+macro_rules! unchanged {
+    ($($ty:ty,)*) => { $(impl Convert<$ty> for $ty { fn convert(self) -> $ty { self } })* };
+}
+
+unchanged!(bool, u8, u16, u32, u64, i8, i16, i32, i64, char, String, (), Vec<u8>, Vec<String>,);
+
+/// A list of records. Lists of plain bytes and strings pass unchanged, which the types above say.
+trait Item {}
+
+impl<A: Convert<B> + Item, B> Convert<Vec<B>> for Vec<A> {
+    fn convert(self) -> Vec<B> {
+        self.into_iter().map(Convert::convert).collect()
+    }
+}
+
+impl<A: Convert<B>, B> Convert<Option<B>> for Option<A> {
+    fn convert(self) -> Option<B> {
+        self.map(Convert::convert)
+    }
+}
+
+impl<A: Convert<B>, B, E: Convert<F>, F> Convert<Result<B, F>> for Result<A, E> {
+    fn convert(self) -> Result<B, F> {
+        self.map(Convert::convert).map_err(Convert::convert)
+    }
+}
+
+impl<A: Convert<B>, B, C: Convert<D>, D> Convert<(B, D)> for (A, C) {
+    fn convert(self) -> (B, D) {
+        (self.0.convert(), self.1.convert())
+    }
+}
+
+fn mismatch(asked: &str, answer: &Answer) -> wasmtime::Error {
+    wasmtime::Error::msg(format!("the executor answered {answer:?} to {asked}"))
+}
+
+fn absent(function: &str) -> wasmtime::Error {
+    wasmtime::Error::msg(format!("the component does not export {function}"))
+}
+
+include!(concat!(env!("OUT_DIR"), "/linking.rs"));

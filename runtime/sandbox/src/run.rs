@@ -1,0 +1,115 @@
+//! One call of one driver.
+
+use std::time::Duration;
+
+use remotes_effect::deadline::Deadline;
+use remotes_effect::journal::Journal;
+use remotes_effect::pipeline::Pipeline;
+use remotes_effect::policy::Limits;
+use remotes_effect::{Answer, Call, Effect, Executor, Reply};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Engine, Result, Store};
+
+use crate::error::{Bounds, Phase, RunError};
+use crate::limiter::Limiter;
+use crate::link::{self, DRIVER_INTERFACES, Port};
+use crate::watch::Watch;
+
+/// A component that is ready to be called, any number of times, each in a store of its own: nothing of
+/// one call is visible to the next.
+pub struct Driver {
+    engine: Engine,
+    component: Component,
+}
+
+/// What came of a call, with the pipeline given back.
+pub struct Outcome<J, E> {
+    /// The driver's reply, or why there is none.
+    pub result: Result<Reply, RunError>,
+    /// The pipeline, for its journal and executor.
+    pub pipeline: Pipeline<J, E>,
+}
+
+/// What a store holds.
+pub(crate) struct State<J, E> {
+    pipeline: Pipeline<J, E>,
+    limiter: Limiter,
+    #[cfg(feature = "wasi")]
+    pub(crate) wasi: crate::wasi::Nothing,
+}
+
+impl<J: Journal, E: Executor> Port for State<J, E> {
+    fn perform(&mut self, effect: Effect) -> Result<Answer> {
+        Ok(self.pipeline.perform(effect)?)
+    }
+}
+
+impl Driver {
+    /// Takes a component loaded by [`crate::cache`] or compiled, with the engine it belongs to.
+    pub fn new(engine: Engine, component: Component) -> Self {
+        Self { engine, component }
+    }
+
+    /// Calls the driver. `abandon` is called when the action is stuck inside the host long after its
+    /// deadline; it should report that and end the process.
+    pub fn call<J: Journal + 'static, E: Executor + 'static>(
+        &self,
+        call: &Call,
+        pipeline: Pipeline<J, E>,
+        deadline: Deadline,
+        abandon: Option<Box<dyn FnOnce() + Send>>,
+    ) -> Outcome<J, E> {
+        let limits = pipeline.policy().limits.clone();
+        let state = State {
+            limiter: Limiter::new(&limits),
+            pipeline,
+            #[cfg(feature = "wasi")]
+            wasi: crate::wasi::Nothing::new(),
+        };
+        let mut store = Store::new(&self.engine, state);
+        let result = self.call_in(&mut store, call, &limits, deadline, abandon);
+        Outcome { result, pipeline: store.into_data().pipeline }
+    }
+
+    fn call_in<J: Journal + 'static, E: Executor + 'static>(
+        &self,
+        store: &mut Store<State<J, E>>,
+        call: &Call,
+        limits: &Limits,
+        deadline: Deadline,
+        abandon: Option<Box<dyn FnOnce() + Send>>,
+    ) -> Result<Reply, RunError> {
+        let bounds = Bounds {
+            start: Duration::from_secs(limits.start_seconds),
+            time: limits.time(call.action()),
+            argument_kib: limits.argument_kib,
+        };
+        let subsystem = call.subsystem();
+        let unsuitable =
+            |reason: String| RunError::Unsuitable { subsystem: subsystem.to_owned(), reason };
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.argument_kib as usize * 1024);
+        store.set_epoch_deadline(1);
+
+        let mut linker = Linker::new(&self.engine);
+        link::link(&mut linker, subsystem).map_err(|error| unsuitable(format!("{error:#}")))?;
+        #[cfg(feature = "wasi")]
+        crate::wasi::link(&mut linker, &self.engine, &self.component)
+            .map_err(|error| unsuitable(format!("{error:#}")))?;
+        let prepared = linker.instantiate_pre(&self.component).map_err(|error| unsuitable(format!("{error:#}")))?;
+        let exported = DRIVER_INTERFACES.iter().find(|(name, _)| *name == subsystem).map(|(_, full)| *full);
+        let interface = exported
+            .and_then(|full| self.component.get_export_index(None, full))
+            .ok_or_else(|| unsuitable(format!("it does not export {}", exported.unwrap_or("a driver interface"))))?;
+
+        let watch = Watch::new(&self.engine, bounds.start, deadline, abandon)
+            .map_err(|error| RunError::Trapped(format!("no thread for the watch: {error}")))?;
+        let instance =
+            prepared.instantiate(&mut *store).map_err(|error| RunError::sort(&error, Phase::Start, &bounds))?;
+        watch.started();
+        store.set_epoch_deadline(1);
+        let reply = link::call(store, &instance, &interface, call);
+        drop(watch);
+        reply.map_err(|error| RunError::sort(&error, Phase::Call, &bounds))
+    }
+}
