@@ -35,9 +35,9 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# apt-get with its many lines in a log, of which the end is shown when it fails.
+# apt-get with its many lines in a log, of which the end is shown when it fails. It never removes a package.
 apt_get() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -y "$@" >"$target/apt.log" 2>&1 </dev/null && return 0
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends --no-remove "$@" >"$target/apt.log" 2>&1 </dev/null && return 0
     tail -n 12 "$target/apt.log" | sed 's/^/    /' >&2
     return 1
 }
@@ -68,14 +68,16 @@ install_packages() {
     refresh_lists
     step "installing $missing"
     # shellcheck disable=SC2086  # a list of words
-    if ! apt_get install --no-install-recommends $missing; then
+    if ! apt_get install $missing; then
         install_release_qemu $missing
     fi
+    missing_still=$(packages_missing "$@")
+    [ -z "$missing_still" ] || stop "still missing after apt-get installed them: $missing_still"
     keep_sshd_off "$missing"
 }
 
-# A qemu-utils from backports demands a newer QEMU than the release's, and apt gives up on both. Only then
-# the release's own versions are asked for by name, which may take the newer qemu-utils back.
+# A qemu-utils from backports and the release's QEMU exclude each other. Only where that may be the trouble,
+# the release's own versions are asked for by name, which takes the newer qemu-utils back.
 install_release_qemu() {
     release=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
     case " $* " in
@@ -92,7 +94,7 @@ install_release_qemu() {
         esac
     done
     # shellcheck disable=SC2086
-    apt_get install --no-install-recommends --allow-downgrades \
+    apt_get install --allow-downgrades \
         "qemu-system-x86/$release" "qemu-utils/$release" $others ||
         stop "apt-get could not install: $*"
 }
