@@ -1,1 +1,93 @@
-fn main(){}
+//! `remotes-action SUBSYSTEM/DRIVER/ACTION [ARG…]`: what every stub of a remotes tree starts.
+//!
+//! It holds no compiler, no WASI and no parser of options: an action is one short process.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
+
+use remotes_action::convention::Printed;
+use remotes_action::prepare::{PrepareError, prepare, standard_input};
+use remotes_action::run::{emit, machine, policy_journal, printed, run};
+use remotes_action::tree::{Identity, Tree};
+use remotes_action::{diagnostics, prepare::Prepared};
+use remotes_effect::journal::Several;
+
+fn main() -> ExitCode {
+    diagnostics::start();
+    let mut arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let Some(name) = arguments.next() else {
+        return fail("remotes-action: expected SUBSYSTEM/DRIVER/ACTION and the action's arguments");
+    };
+    let tree = match Tree::of_program() {
+        Ok(tree) => tree,
+        Err(error) => return fail(&format!("remotes-action: cannot find the remotes tree: {error}")),
+    };
+    if name == "serve" {
+        return match remotes_host::serve(tree.root()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format!("remotes-action serve: {error}")),
+        };
+    }
+    match action(&tree, &name, arguments.collect()) {
+        Ok(printed) => {
+            emit(&printed);
+            ExitCode::from(printed.code)
+        }
+        Err(message) => fail(&message),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    emit(&Printed::failed(message, 1));
+    ExitCode::FAILURE
+}
+
+fn action(tree: &Tree, name: &str, argv: Vec<String>) -> Result<Printed, String> {
+    let identity: Identity = name.parse().map_err(|error| format!("{error}"))?;
+    let stdin = standard_input().map_err(|error| error.to_string())?;
+    let prepared = prepare(tree, &identity, &argv, &stdin).map_err(|error| explain(&identity, &error))?;
+    if prepared.manifest.wasi {
+        return Err(hand_over(tree, &identity, &argv, &stdin));
+    }
+    Ok(perform(tree, &identity, &prepared))
+}
+
+fn explain(identity: &Identity, error: &PrepareError) -> String {
+    tracing::error!(%identity, %error, "the action cannot begin");
+    format!("{}: {error}", identity.action)
+}
+
+fn perform(tree: &Tree, identity: &Identity, prepared: &Prepared) -> Printed {
+    let mut journal = Several::default();
+    if let Some(lines) = policy_journal(&prepared.policy, identity) {
+        journal.0.push(Box::new(lines));
+    }
+    let outcome = run(prepared, journal, machine(tree, &identity.action, prepared));
+    if let Err(error) = &outcome.result {
+        tracing::error!(%identity, %error, "the driver did not come to a reply");
+    }
+    printed(&prepared.call, &outcome.result)
+}
+
+/// A driver that imports WASI runs in the bigger program, which links it.
+fn hand_over(tree: &Tree, identity: &Identity, argv: &[String], stdin: &[u8]) -> String {
+    let program = tree.program("remotes");
+    match memory_file(stdin) {
+        Ok(file) => {
+            let error = Command::new(&program).arg("exec").arg(identity.to_string()).arg("--").args(argv).stdin(file).exec();
+            format!("{}: {}: {error}", identity.action, program.display())
+        }
+        Err(error) => format!("{}: standard input cannot be handed over: {error}", identity.action),
+    }
+}
+
+/// Standard input was read already: the next program gets it from memory.
+fn memory_file(bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create("stdin", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}

@@ -63,7 +63,8 @@ fn bindings(contract: &Contract, wit: &str) -> TokenStream {
         #[allow(missing_docs, unsafe_code)]
         pub mod bindings {
             wit_bindgen::generate!({
-                path: #wit, inline: #capabilities, world: "remotes:sdk/capabilities", additional_derives: [PartialEq],
+                path: #wit, inline: #capabilities, world: "remotes:sdk/capabilities",
+                generate_all, additional_derives: [PartialEq],
             });
             #(#worlds)*
         }
@@ -79,6 +80,7 @@ fn driver_trait(contract: &Contract, interface: &Interface) -> TokenStream {
     let (module, guest_module) = (snake(world_name(interface)), snake(&interface.name));
     let macro_name = format_ident!("export_{}", module);
     let call = format_ident!("call_{}", module);
+    let all = format_ident!("{}_ACTIONS", module.to_string().to_uppercase());
     let functions: Vec<_> = interface.functions.iter().filter(|f| f.name != "actions").collect();
     let methods = functions.iter().map(|f| {
         let (name, docs, result) = (snake(&f.name), doc(&f.docs), result(contract, f));
@@ -94,6 +96,7 @@ fn driver_trait(contract: &Contract, interface: &Interface) -> TokenStream {
         }
     });
     let trait_name = &name;
+    let actions = functions.iter().map(|f| f.name.replace('-', "_"));
     let exports = functions.iter().map(|f| {
         let (name, result) = (snake(&f.name), result_from(contract, f, &quote!($crate)));
         let names: Vec<_> = f.params.iter().map(|p| snake(&p.name)).collect();
@@ -106,9 +109,11 @@ fn driver_trait(contract: &Contract, interface: &Interface) -> TokenStream {
         quote!(Call::#case { #(#names,)* } => Reply::#case(D::#name(#(#names),*)),)
     });
     quote! {
+        /// Names of all actions of the subsystem.
+        pub const #all: &[&str] = &[#(#actions,)*];
         #[doc = #docs]
         pub trait #name {
-            /// Names of the actions that this driver implements.
+            /// Names of the actions that this driver implements: what the remotes tree has stubs for.
             const ACTIONS: &'static [&'static str];
             #(#methods)*
         }

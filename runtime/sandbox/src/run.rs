@@ -52,7 +52,7 @@ impl Driver {
 
     /// Calls the driver. `abandon` is called when the action is stuck inside the host long after its
     /// deadline; it should report that and end the process.
-    pub fn call<J: Journal + 'static, E: Executor + 'static>(
+    pub fn call<J: Journal + Send + 'static, E: Executor + Send + 'static>(
         &self,
         call: &Call,
         pipeline: Pipeline<J, E>,
@@ -64,14 +64,18 @@ impl Driver {
             limiter: Limiter::new(&limits),
             pipeline,
             #[cfg(feature = "wasi")]
-            wasi: crate::wasi::Nothing::new(),
+            wasi: crate::wasi::Nothing::new(limits.log_kib as usize * 1024),
         };
         let mut store = Store::new(&self.engine, state);
         let result = self.call_in(&mut store, call, &limits, deadline, abandon);
-        Outcome { result, pipeline: store.into_data().pipeline }
+        #[cfg_attr(not(feature = "wasi"), allow(unused_mut))]
+        let mut state = store.into_data();
+        #[cfg(feature = "wasi")]
+        let result = state.wasi.flush(&mut state.pipeline).map_err(RunError::Stopped).and(result);
+        Outcome { result, pipeline: state.pipeline }
     }
 
-    fn call_in<J: Journal + 'static, E: Executor + 'static>(
+    fn call_in<J: Journal + Send + 'static, E: Executor + Send + 'static>(
         &self,
         store: &mut Store<State<J, E>>,
         call: &Call,

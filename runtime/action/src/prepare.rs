@@ -1,0 +1,123 @@
+//! Everything an action needs before its driver is called: call, policy, component.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use remotes_effect::Call;
+use remotes_effect::deadline::Deadline;
+use remotes_effect::policy::{Policy, PolicyError};
+use remotes_sandbox::Driver;
+use remotes_sandbox::cache::manifest::Manifest;
+use remotes_sandbox::cache::{self, CacheError};
+use thiserror::Error;
+
+use crate::convention::{self, ConventionError, LARGEST_STDIN};
+use crate::tree::{Identity, Tree};
+
+/// An action that cannot begin.
+#[derive(Debug, Error)]
+pub enum PrepareError {
+    /// argv or standard input are unfit.
+    #[error(transparent)]
+    Convention(#[from] ConventionError),
+    /// The policy file is unfit.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The component is not loaded.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The engine cannot be set up.
+    #[error("the WebAssembly engine cannot be set up: {0}")]
+    Engine(String),
+    /// Standard input cannot be read.
+    #[error("standard input: {0}")]
+    Stdin(std::io::Error),
+    /// Standard input is too long.
+    #[error("standard input is longer than {LARGEST_STDIN} bytes")]
+    LongStdin,
+    /// The host could not compile the component for itself.
+    #[error("{}: compiling the component for this machine failed: {reason}", folder.display())]
+    Compile {
+        /// the driver's folder
+        folder: PathBuf,
+        /// what the compiling program says
+        reason: String,
+    },
+}
+
+/// A driver about to be called.
+pub struct Prepared {
+    /// The component.
+    pub driver: Driver,
+    /// What was recorded when it was installed.
+    pub manifest: Manifest,
+    /// What the operator grants it.
+    pub policy: Arc<Policy>,
+    /// What it is called with.
+    pub call: Call,
+    /// When the action must have ended.
+    pub deadline: Deadline,
+}
+
+/// Reads all of standard input; nothing where it is a terminal, for whoever tries an action by hand.
+pub fn standard_input() -> Result<Vec<u8>, PrepareError> {
+    let stdin = std::io::stdin();
+    if rustix::termios::isatty(&stdin) {
+        return Ok(Vec::new());
+    }
+    let mut bytes = Vec::new();
+    stdin.lock().take(LARGEST_STDIN + 1).read_to_end(&mut bytes).map_err(PrepareError::Stdin)?;
+    match bytes.len() as u64 > LARGEST_STDIN {
+        true => Err(PrepareError::LongStdin),
+        false => Ok(bytes),
+    }
+}
+
+/// Gets an action ready.
+pub fn prepare(tree: &Tree, identity: &Identity, argv: &[String], stdin: &[u8]) -> Result<Prepared, PrepareError> {
+    let Identity { subsystem, driver, action } = identity;
+    let call = convention::call(subsystem, action, argv, stdin)?;
+    let policy = Arc::new(Policy::read(&tree.policy(subsystem, driver))?);
+    let deadline = Deadline::after(policy.limits.time(action));
+    let (driver, manifest) = load(tree, identity, &policy)?;
+    Ok(Prepared { driver, manifest, policy, call, deadline })
+}
+
+/// Loads a driver: from the tree, or else from the host's cache, which is filled where it has nothing.
+pub fn load(tree: &Tree, identity: &Identity, policy: &Policy) -> Result<(Driver, Manifest), PrepareError> {
+    let engine = remotes_sandbox::engine(&policy.limits).map_err(|error| PrepareError::Engine(format!("{error:#}")))?;
+    let folder = tree.driver(&identity.subsystem, &identity.driver);
+    let reason = match cache::load(&folder, &engine) {
+        Ok((manifest, component)) => return Ok((Driver::new(engine, component), manifest)),
+        Err(CacheError::NotCompiled { reason, .. }) => reason,
+        Err(error) => return Err(error.into()),
+    };
+    tracing::warn!(driver = %folder.display(), reason, "the tree has no code for this machine, looking in its own cache");
+    let manifest = cache::TrustedFolder::open(&folder)?.manifest()?;
+    let Some(host) = cache::Host::of_user() else {
+        return Err(PrepareError::Compile { folder, reason: format!("{reason}; HOME is not set, so there is no cache") });
+    };
+    if let Ok(component) = host.load(&manifest, &engine) {
+        return Ok((Driver::new(engine, component), manifest));
+    }
+    compile(tree, &folder)?;
+    let component = host.load(&manifest, &engine)?;
+    Ok((Driver::new(engine, component), manifest))
+}
+
+/// Has the bigger program, which holds the compiler, fill the host's cache.
+fn compile(tree: &Tree, folder: &std::path::Path) -> Result<(), PrepareError> {
+    let failed = |reason: String| PrepareError::Compile { folder: folder.to_owned(), reason };
+    let output = Command::new(tree.program("remotes"))
+        .args(["tree", "compile"])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+}

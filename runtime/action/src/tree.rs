@@ -1,0 +1,98 @@
+//! Where things lie in a remotes tree. The tree is found from the program itself, so that it works from
+//! any folder it is copied to.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// The root of a remotes tree: `/var/lib/one/remotes` on a front-end, `/var/tmp/one` on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    root: PathBuf,
+}
+
+impl Tree {
+    /// The tree with this root.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The tree whose `bin` folder holds the running program.
+    pub fn of_program() -> std::io::Result<Self> {
+        let program = std::env::current_exe()?;
+        let root = program.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+        Ok(Self::at(root))
+    }
+
+    /// The root folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A program of the runtime.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.root.join("bin").join(name)
+    }
+
+    /// The folder of a driver: component, code and manifest.
+    pub fn driver(&self, subsystem: &str, driver: &str) -> PathBuf {
+        self.root.join("drivers").join(subsystem).join(driver)
+    }
+
+    /// The operator's policy of a driver, beside the driver's other configuration.
+    pub fn policy(&self, subsystem: &str, driver: &str) -> PathBuf {
+        self.root.join("etc").join(subsystem).join(driver).join("policy.toml")
+    }
+
+    /// The folder in which oned looks for a driver's actions.
+    pub fn actions(&self, subsystem: &str, driver: &str) -> PathBuf {
+        self.root.join(subsystem).join(driver)
+    }
+}
+
+/// Names an action: `vmm/kvm/deploy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `vmm`, `tm`, …
+    pub subsystem: String,
+    /// The folder's name, which the operator chose when the driver was installed.
+    pub driver: String,
+    /// `deploy`, as oned spells it.
+    pub action: String,
+}
+
+/// A name that is none.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0:?}: expected SUBSYSTEM/DRIVER/ACTION or a path that ends so, vmm/kvm/deploy say")]
+pub struct IdentityError(pub String);
+
+impl FromStr for Identity {
+    type Err = IdentityError;
+
+    /// Takes the last three components, so that the path of a stub does as well.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.rsplit('/').filter(|part| !part.is_empty());
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(action), Some(driver), Some(subsystem)) if [action, driver, subsystem].into_iter().all(is_name) => {
+                Ok(Self { subsystem: subsystem.into(), driver: driver.into(), action: action.into() })
+            }
+            _ => Err(IdentityError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}/{}", self.subsystem, self.driver, self.action)
+    }
+}
+
+/// Whether a text can be the name of a subsystem, a driver or an action: no separators, no dot in front.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 64
+        && !text.starts_with(['.', '-'])
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}

@@ -1,0 +1,163 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure, or what the action returns; 2 wrong usage; \
+    3 a replay that differs from its recording, a tree that does not verify, a policy that is not valid.";
+
+/// Runs OpenNebula drivers as sandboxed WebAssembly components, and looks after the remotes tree they live in.
+#[derive(Parser)]
+#[command(name = "remotes", version, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// Print JSON wherever something is listed
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run one action as oned would
+    Exec(Exec),
+    /// Run a component against a recording, without touching anything
+    Replay(Replay),
+    /// List the drivers of a tree
+    List(InTree),
+    /// Show what a component imports and exports
+    Inspect(Inspect),
+    /// Check or explain a driver's policy
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Put drivers into a remotes tree, take them out, verify them
+    #[command(subcommand)]
+    Tree(Tree),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Write man pages into a folder
+    Man(Man),
+}
+
+/// Which tree.
+#[derive(Args, Clone)]
+pub struct InTree {
+    /// The remotes tree [default: that of this program, $ONE_LOCATION/var/remotes, /var/lib/one/remotes or /var/tmp/one]
+    #[arg(long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Exec {
+    /// SUBSYSTEM/DRIVER/ACTION (vmm/kvm/deploy), or the path of an action in a tree
+    pub action: String,
+    /// The action's arguments, as oned passes them; its document comes on standard input
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
+    #[command(flatten)]
+    pub tree: InTree,
+    /// Change nothing: list what would be done
+    #[arg(long, conflicts_with = "record")]
+    pub dry_run: bool,
+    /// Append every effect and its answer to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+    /// Record the action for `remotes replay`; the file holds secrets if the documents do
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Replay {
+    /// A file written by `remotes exec --record`
+    pub recording: PathBuf,
+    /// The component, or the core module, to run
+    pub component: PathBuf,
+}
+
+#[derive(Args)]
+pub struct Inspect {
+    /// A component or core module
+    pub component: PathBuf,
+}
+
+#[derive(Subcommand)]
+pub enum Policy {
+    /// Say whether a policy file is valid
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Say in words what a driver may do
+    Explain {
+        /// SUBSYSTEM/DRIVER in the tree, or a policy file
+        driver: String,
+        #[command(flatten)]
+        tree: InTree,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Tree {
+    /// Lay programs, components, policies and stubs into a remotes tree or an empty folder
+    Install(Install),
+    /// Take drivers out again; what was there before comes back
+    Remove(Remove),
+    /// See whether everything is as it was installed
+    Verify {
+        /// The remotes tree
+        dir: PathBuf,
+    },
+    /// Compile a driver for this machine into its own cache
+    #[command(hide = true)]
+    Compile {
+        /// The driver's folder in a tree
+        folder: PathBuf,
+    },
+    /// Compile one component to one file, within limits of its own
+    #[command(hide = true)]
+    Precompile {
+        /// The component
+        component: PathBuf,
+        /// The file to make
+        code: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub struct Install {
+    /// The remotes tree, /var/lib/one/remotes say
+    pub dir: PathBuf,
+    /// SUBSYSTEM/DRIVER to install; may be given several times [default: all that come with this program]
+    #[arg(long = "driver", value_name = "SUBSYSTEM/DRIVER")]
+    pub drivers: Vec<String>,
+    /// Name in the tree of the one driver installed
+    #[arg(long = "as", value_name = "SUBSYSTEM/NAME")]
+    pub name: Option<String>,
+    /// Folder that the drivers come from: SUBSYSTEM/DRIVER/{component.wasm,policy.toml}
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Remove {
+    /// The remotes tree
+    pub dir: PathBuf,
+    /// SUBSYSTEM/NAME to remove; may be given several times [default: all]
+    #[arg(long = "driver", value_name = "SUBSYSTEM/NAME")]
+    pub drivers: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: Shell,
+}
+
+#[derive(Args)]
+pub struct Man {
+    /// The folder, made where it is missing
+    pub dir: PathBuf,
+}

@@ -1,0 +1,58 @@
+//! `remotes list`: the drivers of a tree.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use remotes_effect::policy::{Limits, Policy};
+use remotes_sandbox::cache;
+use serde::Serialize;
+
+use super::{find_tree, installed};
+use crate::cli::InTree;
+use crate::output;
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    driver: Option<String>,
+    contract: Option<String>,
+    actions: Vec<String>,
+    component: Option<String>,
+    state: String,
+}
+
+pub fn run(arguments: &InTree, json: bool) -> Result<ExitCode> {
+    let tree = find_tree(arguments)?;
+    let engine = remotes_sandbox::engine(&Limits::default())?;
+    let mut rows = Vec::new();
+    for (subsystem, name) in installed(&tree)? {
+        let loaded = cache::load(&tree.driver(&subsystem, &name), &engine);
+        let manifest = loaded.as_ref().ok().map(|(manifest, _)| manifest.clone());
+        let policy = Policy::read(&tree.policy(&subsystem, &name));
+        let state = match (&loaded, &policy) {
+            (Err(error), _) => error.to_string(),
+            (Ok(_), Err(error)) => error.to_string(),
+            (Ok(_), Ok(_)) => "ready".to_owned(),
+        };
+        rows.push(Row {
+            name: format!("{subsystem}/{name}"),
+            driver: manifest.as_ref().map(|m| m.driver.clone()),
+            contract: manifest.as_ref().map(|m| m.contract.clone()),
+            actions: manifest.as_ref().map(|m| m.actions.clone()).unwrap_or_default(),
+            component: manifest.map(|m| m.component),
+            state,
+        });
+    }
+    output::list(&rows, json, &["NAME", "DRIVER", "CONTRACT", "ACTIONS", "COMPONENT", "STATE"], |row| {
+        let short = |text: &Option<String>, length| text.as_deref().map_or("-", |t| &t[..t.len().min(length)]).to_owned();
+        vec![
+            row.name.clone(),
+            short(&row.driver, 64),
+            short(&row.contract, 16),
+            row.actions.len().to_string(),
+            short(&row.component, 12),
+            row.state.clone(),
+        ]
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,76 @@
+//! One module a command.
+
+pub mod exec;
+pub mod inspect;
+pub mod list;
+pub mod manual;
+pub mod policy;
+pub mod replay;
+pub mod tree;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use remotes_action::tree::{Tree, is_name};
+
+use crate::cli::InTree;
+
+/// Where a tree is looked for when none is named.
+const USUAL: [&str; 2] = ["/var/lib/one/remotes", "/var/tmp/one"];
+
+/// The tree that a command works on.
+pub fn find_tree(named: &InTree) -> Result<Tree> {
+    if let Some(dir) = &named.tree {
+        return open_tree(dir);
+    }
+    let own = Tree::of_program().context("cannot find this program's own folder")?;
+    let location = std::env::var_os("ONE_LOCATION").map(|location| PathBuf::from(location).join("var/remotes"));
+    let candidates = std::iter::once(own.root().to_owned()).chain(location).chain(USUAL.map(PathBuf::from));
+    for candidate in candidates {
+        if candidate.join("drivers").is_dir() {
+            return open_tree(&candidate);
+        }
+    }
+    bail!("no remotes tree found: name one with --tree, or make one with `remotes tree install DIR`")
+}
+
+/// The tree at this path.
+pub fn open_tree(dir: &Path) -> Result<Tree> {
+    let root = dir.canonicalize().with_context(|| format!("remotes tree {}", dir.display()))?;
+    Ok(Tree::at(root))
+}
+
+/// `vmm/kvm` as subsystem and driver.
+pub fn driver_name(text: &str) -> Result<(String, String)> {
+    let Some((subsystem, driver)) = text.trim_matches('/').split_once('/') else {
+        bail!("{text:?}: expected SUBSYSTEM/DRIVER, vmm/kvm say");
+    };
+    if !remotes_effect::SUBSYSTEMS.contains(&subsystem) {
+        bail!("{text:?}: there is no subsystem {subsystem:?}; expected one of {}", remotes_effect::SUBSYSTEMS.join(", "));
+    }
+    if !is_name(driver) {
+        bail!("{text:?}: {driver:?} cannot be the name of a driver");
+    }
+    Ok((subsystem.to_owned(), driver.to_owned()))
+}
+
+/// The drivers of a tree, sorted: subsystem and name.
+pub fn installed(tree: &Tree) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for subsystem in remotes_effect::SUBSYSTEMS {
+        let folder = tree.root().join("drivers").join(subsystem);
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| folder.display().to_string()),
+        };
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if is_name(&name) {
+                found.push(((*subsystem).to_owned(), name));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
