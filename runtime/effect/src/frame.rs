@@ -1,5 +1,6 @@
 //! Frames between a pipeline and an effect server: one JSON value a line, on the server's standard
-//! input and output. The first frame carries the policy under which the server acts.
+//! input and output. The first frame carries the policy under which the server acts; the server answers
+//! it with [`Ready`].
 
 use std::io::{BufRead, Write};
 
@@ -29,6 +30,13 @@ impl Hello {
     pub fn new(policy: Policy, left: std::time::Duration) -> Self {
         Self { contract: CONTRACT.to_owned(), policy, deadline_ms: left.as_millis() as u64 }
     }
+}
+
+/// The first frame from a server: it understood the greeting. Without it, no effect was carried out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ready {
+    /// Version of the contract that the server speaks.
+    pub contract: String,
 }
 
 /// A frame that is none.
@@ -87,6 +95,7 @@ pub fn serve<E: Executor>(
         return Err(FrameError::Contract(hello.contract));
     }
     let mut executor = executor(&hello);
+    write(output, &Ready { contract: CONTRACT.to_owned() })?;
     loop {
         let effect: Effect = match read(input) {
             Ok(effect) => effect,
