@@ -36,6 +36,33 @@ impl<J: Journal + ?Sized> Journal for Box<J> {
     }
 }
 
+impl<A: Journal, B: Journal> Journal for (A, B) {
+    fn begin(&mut self, number: u64, effect: &Effect) {
+        self.0.begin(number, effect);
+        self.1.begin(number, effect);
+    }
+    fn end(&mut self, number: u64, effect: &Effect, answer: &Answer, duration: Duration) {
+        self.0.end(number, effect, answer, duration);
+        self.1.end(number, effect, answer, duration);
+    }
+    fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, duration: Duration) {
+        self.0.stopped(number, effect, failure, duration);
+        self.1.stopped(number, effect, failure, duration);
+    }
+}
+
+impl<J: Journal> Journal for Option<J> {
+    fn begin(&mut self, number: u64, effect: &Effect) {
+        self.iter_mut().for_each(|journal| journal.begin(number, effect));
+    }
+    fn end(&mut self, number: u64, effect: &Effect, answer: &Answer, duration: Duration) {
+        self.iter_mut().for_each(|journal| journal.end(number, effect, answer, duration));
+    }
+    fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, duration: Duration) {
+        self.iter_mut().for_each(|journal| journal.stopped(number, effect, failure, duration));
+    }
+}
+
 /// Keeps nothing.
 #[derive(Debug, Default)]
 pub struct Nothing;
@@ -47,7 +74,7 @@ impl Journal for Nothing {
 
 /// Several journals at once, in order.
 #[derive(Default)]
-pub struct Several(pub Vec<Box<dyn Journal>>);
+pub struct Several(pub Vec<Box<dyn Journal + Send>>);
 
 impl Journal for Several {
     fn begin(&mut self, number: u64, effect: &Effect) {

@@ -15,3 +15,15 @@ pub mod recording;
 pub mod text;
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+
+impl<E: Executor + ?Sized> Executor for &mut E {
+    fn execute(&mut self, effect: &Effect) -> Answer {
+        (**self).execute(effect)
+    }
+}
+
+impl<E: Executor + ?Sized> Executor for Box<E> {
+    fn execute(&mut self, effect: &Effect) -> Answer {
+        (**self).execute(effect)
+    }
+}

@@ -24,7 +24,12 @@ pub struct LibvirtGrant {
 impl LibvirtGrant {
     /// Whether this daemon may be connected to.
     pub fn check_uri(&self, uri: &str) -> Result<(), Failure> {
-        match any(&self.uris, uri) {
+        // Parameters of a URI name commands and sockets: a wildcard never stands for them.
+        let granted = match uri.contains(['?', '#']) {
+            true => self.uris.iter().any(|pattern| pattern.0 == uri),
+            false => any(&self.uris, uri),
+        };
+        match granted {
             true => Ok(()),
             false => Err(Failure::denied(format!(
                 "libvirt URI {uri}: granted are {}; `uris` under [libvirt] in the driver's policy would allow it",

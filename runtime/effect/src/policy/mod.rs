@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use document::domain_name;
+pub use document::{check_encoding, domain_name};
 pub use file::{PolicyError, Source};
 pub use libvirt::{LibvirtGrant, is_uuid};
 pub use limits::Limits;

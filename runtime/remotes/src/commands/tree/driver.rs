@@ -1,0 +1,84 @@
+//! One driver on its way into a tree: its component encoded, looked at, compiled, asked for its actions.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use remotes_effect::deadline::Deadline;
+use remotes_effect::journal::Nothing;
+use remotes_effect::pipeline::Pipeline;
+use remotes_effect::policy::{Limits, Policy, SCHEMA};
+use remotes_effect::types::Failure;
+use remotes_effect::{Answer, Call, Effect, Executor, clock, log};
+use remotes_sandbox::cache::digest;
+use remotes_sandbox::cache::manifest::Manifest;
+use remotes_sandbox::inspect::inspect;
+use remotes_sandbox::{Driver, compile};
+
+/// What is put into the tree.
+pub struct Built {
+    pub manifest: Manifest,
+    pub component: Vec<u8>,
+    pub code: Vec<u8>,
+    pub policy: String,
+}
+
+/// Reads and builds `FROM/SUBSYSTEM/DRIVER`.
+pub fn build(from: &Path, subsystem: &str, name: &str) -> Result<Built> {
+    let folder = from.join(subsystem).join(name);
+    let path = folder.join("component.wasm");
+    let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let policy_file = folder.join("policy.toml");
+    let policy = std::fs::read_to_string(&policy_file).with_context(|| policy_file.display().to_string())?;
+    Policy::parse(&policy, &policy_file)?;
+    let component = compile::component(&bytes).with_context(|| path.display().to_string())?;
+    let code = super::compile::component(&component).with_context(|| path.display().to_string())?;
+    let engine = remotes_sandbox::engine(&Limits::default())?;
+    let compiled = compile::compile(&engine, &component)?;
+    let inspection = inspect(&engine, &compiled);
+    if !inspection.subsystems.iter().any(|found| found == subsystem) {
+        bail!("{}: it is a driver of {:?}, not of {subsystem}", path.display(), inspection.subsystems);
+    }
+    let actions = actions(&Driver::new(engine, compiled), subsystem)
+        .with_context(|| format!("{}: cannot ask it for its actions", path.display()))?;
+    let manifest = Manifest {
+        driver: format!("{subsystem}/{name}"),
+        contract: inspection.contract.unwrap_or_default(),
+        actions,
+        component: digest(&component),
+        wasi: inspection.wasi,
+        precompiled: [(std::env::consts::ARCH.to_owned(), digest(&code))].into(),
+    };
+    Ok(Built { manifest, component, code, policy })
+}
+
+/// Asks a driver for its actions, with nothing granted and nothing at the other end.
+fn actions(driver: &Driver, subsystem: &str) -> Result<Vec<String>> {
+    let call = Call::actions_of(subsystem).with_context(|| format!("there is no subsystem {subsystem}"))?;
+    let policy = Arc::new(Policy { schema: SCHEMA, ..Policy::default() });
+    let pipeline = Pipeline::new(policy, Nothing, Nobody);
+    let outcome = driver.call(&call, pipeline, Deadline::after(Duration::from_secs(10)), None);
+    let reply = outcome.result?;
+    let mut actions = reply.actions().context("it answered something else")?.to_vec();
+    actions.sort();
+    actions.dedup();
+    if let Some(unknown) = actions.iter().find(|action| !remotes_effect::actions(subsystem).contains(&action.as_str())) {
+        bail!("it claims an action {unknown:?}, which {subsystem} does not have");
+    }
+    Ok(actions)
+}
+
+/// Carries nothing out.
+struct Nobody;
+
+impl Executor for Nobody {
+    fn execute(&mut self, effect: &Effect) -> Answer {
+        let failure = Failure::denied(format!("{}: a driver that is asked for its actions may call nothing", effect.name()));
+        effect.refuse(failure).unwrap_or_else(|| match effect {
+            Effect::Clock(clock::Effect::Now {}) => Answer::Clock(clock::Answer::Now(0)),
+            Effect::Clock(_) => Answer::Clock(clock::Answer::Sleep(false)),
+            _ => Answer::Log(log::Answer::Write(())),
+        })
+    }
+}

@@ -1,0 +1,183 @@
+//! `remotes tree install`: programs, components, policies, stubs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use remotes_action::tree::{Identity, Tree};
+use remotes_sandbox::cache::manifest::{self, code_file};
+use serde::Serialize;
+
+use super::driver::{Built, build};
+use super::{place, stub};
+use crate::cli::Install;
+use crate::commands::{driver_name, open_tree};
+use crate::output;
+
+/// The programs of a tree's `bin`.
+pub const PROGRAMS: [&str; 3] = ["remotes", "remotes-action", "remotes-libvirt"];
+/// In a driver's folder: the stock files that its stubs stand in for.
+pub const STOCK: &str = "stock";
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    driver: String,
+    actions: usize,
+    stock_kept: usize,
+    stock_left: Vec<String>,
+    policy: &'static str,
+}
+
+pub fn run(arguments: &Install, json: bool) -> Result<ExitCode> {
+    let from = match &arguments.from {
+        Some(from) => from.clone(),
+        None => shipped()?,
+    };
+    let drivers = chosen(arguments, &from)?;
+    if arguments.name.is_some() && drivers.len() != 1 {
+        bail!("--as names one driver: say which with --driver");
+    }
+    // All are built before anything is laid down: a driver that cannot be used leaves the tree alone.
+    let mut built = Vec::new();
+    for (subsystem, driver) in &drivers {
+        let name = match &arguments.name {
+            Some(name) => driver_name(name)?,
+            None => (subsystem.clone(), driver.clone()),
+        };
+        if name.0 != *subsystem {
+            bail!("--as {}/{}: {subsystem}/{driver} is a driver of {subsystem}", name.0, name.1);
+        }
+        built.push((name, build(&from, subsystem, driver)?));
+    }
+    place::folder(&arguments.dir)?;
+    let tree = open_tree(&arguments.dir)?;
+    let _lock = place::lock(tree.root())?;
+    programs(&tree)?;
+    let rows = built
+        .iter()
+        .map(|((subsystem, name), built)| lay(&tree, subsystem, name, built))
+        .collect::<Result<Vec<_>>>()?;
+    output::list(&rows, json, &["NAME", "DRIVER", "ACTIONS", "STOCK KEPT", "STOCK LEFT", "POLICY"], |row| {
+        vec![
+            row.name.clone(),
+            row.driver.clone(),
+            row.actions.to_string(),
+            row.stock_kept.to_string(),
+            if row.stock_left.is_empty() { "-".into() } else { row.stock_left.join(" ") },
+            row.policy.to_owned(),
+        ]
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the drivers lie that come with this program: `lib/remotes/drivers` beside its `bin`.
+fn shipped() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let prefix = program.parent().and_then(Path::parent).context("this program has no folder")?;
+    let folder = prefix.join("lib/remotes/drivers");
+    match folder.is_dir() {
+        true => Ok(folder),
+        false => bail!("{} does not exist: name a folder of drivers with --from", folder.display()),
+    }
+}
+
+fn chosen(arguments: &Install, from: &Path) -> Result<Vec<(String, String)>> {
+    if !arguments.drivers.is_empty() {
+        return arguments.drivers.iter().map(|name| driver_name(name)).collect();
+    }
+    let mut found = Vec::new();
+    for subsystem in remotes_effect::SUBSYSTEMS {
+        let Ok(entries) = fs::read_dir(from.join(subsystem)) else { continue };
+        for entry in entries {
+            found.push(driver_name(&format!("{subsystem}/{}", entry?.file_name().to_string_lossy()))?);
+        }
+    }
+    found.sort();
+    match found.is_empty() {
+        true => bail!("{}: there is no driver in it", from.display()),
+        false => Ok(found),
+    }
+}
+
+/// Copies the runtime's programs into the tree.
+fn programs(tree: &Tree) -> Result<()> {
+    let own = std::env::current_exe()?;
+    let bin = own.parent().context("this program has no folder")?;
+    let target = tree.root().join("bin");
+    place::folder(&target)?;
+    for program in PROGRAMS {
+        let source = bin.join(program);
+        let content = fs::read(&source).with_context(|| format!("{}: expected beside this program", source.display()))?;
+        place::file(&target.join(program), &content, place::PROGRAM)?;
+    }
+    Ok(())
+}
+
+fn lay(tree: &Tree, subsystem: &str, name: &str, built: &Built) -> Result<Row> {
+    let folder = tree.driver(subsystem, name);
+    place::folder(&folder)?;
+    // The manifest comes last: until then the old one refuses the new code, for an instant, and an
+    // interrupted installation is refused rather than half used.
+    place::file(&folder.join(manifest::COMPONENT), &built.component, place::DATA)?;
+    place::file(&folder.join(code_file(std::env::consts::ARCH)), &built.code, place::DATA)?;
+    place::file(&folder.join(manifest::FILE), toml::to_string_pretty(&built.manifest)?.as_bytes(), place::DATA)?;
+    // As it was shipped, so that removing can tell whether the operator changed his.
+    place::file(&folder.join("policy.toml"), built.policy.as_bytes(), place::DATA)?;
+    let policy = policy(&tree.policy(subsystem, name), &built.policy)?;
+    let (stock_kept, stock_left) = stubs(tree, subsystem, name, built)?;
+    Ok(Row {
+        name: format!("{subsystem}/{name}"),
+        driver: built.manifest.driver.clone(),
+        actions: built.manifest.actions.len(),
+        stock_kept,
+        stock_left,
+        policy,
+    })
+}
+
+/// The operator's policy is never overwritten.
+fn policy(path: &Path, shipped: &str) -> Result<&'static str> {
+    place::folder(path.parent().context("a policy has a folder")?)?;
+    match fs::read_to_string(path) {
+        Ok(present) if present == shipped => Ok("as shipped"),
+        Ok(_) => {
+            place::file(&path.with_extension("toml.new"), shipped.as_bytes(), place::DATA)?;
+            Ok("kept; the shipped one is beside it as policy.toml.new")
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            place::file(path, shipped.as_bytes(), place::DATA)?;
+            Ok("as shipped")
+        }
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
+}
+
+/// Puts a stub at every action of the subsystem. Stock files that it stands in for are kept; where the
+/// driver lacks an action and a stock file has it, that file stays in its place.
+fn stubs(tree: &Tree, subsystem: &str, name: &str, built: &Built) -> Result<(usize, Vec<String>)> {
+    let folder = tree.actions(subsystem, name);
+    place::folder(&folder)?;
+    let stock = tree.driver(subsystem, name).join(STOCK);
+    let (mut kept, mut left) = (0, Vec::new());
+    for action in remotes_effect::actions(subsystem) {
+        let identity =
+            Identity { subsystem: subsystem.to_owned(), driver: name.to_owned(), action: (*action).to_owned() };
+        let path = folder.join(action);
+        let present = fs::read(&path).ok();
+        let foreign = present.is_some_and(|content| !stub::is_stub(&content, &identity));
+        let implemented = built.manifest.actions.iter().any(|own| own == action);
+        if foreign && !implemented {
+            left.push((*action).to_owned());
+            continue;
+        }
+        if foreign {
+            place::folder(&stock)?;
+            fs::rename(&path, stock.join(action)).with_context(|| format!("cannot keep {}", path.display()))?;
+        }
+        place::file(&path, stub::text(&identity).as_bytes(), place::PROGRAM)?;
+        kept += usize::from(stock.join(action).exists());
+    }
+    Ok((kept, left))
+}
