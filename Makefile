@@ -61,8 +61,9 @@ lint: setup ## Format, clippy, licences, bans, advisories
 	@scripts/deny
 
 fuzz: setup ## Runs the property tests with CASES=20000 cases each
-	@PROPTEST_CASES=$(CASES) $(CARGO) test --profile $(PROFILE) $(LOCKED) \
-	    $(addprefix -p ,$(shell scripts/members-with proptest))
+	@for package in $$(scripts/members-with proptest); do \
+	    PROPTEST_CASES=$(CASES) $(CARGO) test --profile $(PROFILE) $(LOCKED) -p $$package; \
+	done
 
 # As root, after `make build PROFILE=release`, nothing is built here.
 install: ## Installs programs, drivers, man pages and completions (DESTDIR=, PREFIX=/usr/local)
