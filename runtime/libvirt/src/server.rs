@@ -1,0 +1,74 @@
+//! The effect server: libvirt effects and nothing else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::SystemTime;
+
+use remotes_effect::types::Failure;
+use remotes_effect::{Answer, Effect, Executor, clock, libvirt, log};
+
+use crate::Session;
+
+/// Carries out libvirt effects through a [`Session`], refuses all others, and turns a panic into a
+/// failure.
+pub struct Server {
+    session: Session,
+}
+
+impl Server {
+    /// A server on this session.
+    pub fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    fn perform(&mut self, effect: &libvirt::Effect) -> libvirt::Answer {
+        use libvirt::Executor as _;
+        let session = AssertUnwindSafe(&mut self.session);
+        // A panic drops the connection with everything on it; the session connects anew.
+        let answer = match catch_unwind(move || { session }.0.execute(effect)) {
+            Ok(answer) => answer,
+            Err(panic) => match effect.refuse(after_panic(effect.changes(), panic.as_ref())) {
+                Some(answer) => answer,
+                None => std::panic::resume_unwind(panic),
+            },
+        };
+        match answer.failure() {
+            Some(failure) => {
+                let message = format!("{}: {}", effect.name(), failure.message);
+                effect.refuse(Failure { message, ..failure.clone() }).unwrap_or(answer)
+            }
+            None => answer,
+        }
+    }
+}
+
+impl Executor for Server {
+    fn execute(&mut self, effect: &Effect) -> Answer {
+        let other = match effect {
+            Effect::Libvirt(effect) => return Answer::Libvirt(self.perform(effect)),
+            other => other,
+        };
+        let refusal = format!("{}: this server carries out libvirt effects only", other.name());
+        match (other.refuse(Failure::denied(refusal)), other) {
+            (Some(answer), _) => answer,
+            // These cannot fail. No client sends them here; one that did gets what harms nobody.
+            (None, Effect::Clock(clock::Effect::Sleep { .. })) => Answer::Clock(clock::Answer::Sleep(false)),
+            (None, Effect::Clock(_)) => Answer::Clock(clock::Answer::Now(seconds())),
+            (None, _) => Answer::Log(log::Answer::Write(())),
+        }
+    }
+}
+
+fn seconds() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}
+
+fn after_panic(changes: bool, panic: &(dyn std::any::Any + Send)) -> Failure {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let said = remotes_effect::text::one_line(said.unwrap_or("no message"));
+    match changes {
+        true => {
+            Failure::unknown(format!("the libvirt executor failed in mid-call, which may have taken effect: {said}"))
+        }
+        false => Failure::failed(format!("the libvirt executor failed in mid-call: {said}")),
+    }
+}

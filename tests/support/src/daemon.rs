@@ -1,0 +1,164 @@
+//! A libvirtd with sockets, state and guests of its own.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::until;
+
+/// In the new user namespace: not 0, so that libvirtd keeps all its files below the folders that the
+/// environment names, even where root runs it. Outside it is whoever runs the test, with that user's
+/// right to `/dev/kvm`.
+const USER: &str = "1000";
+
+/// No virtlogd to start and to wait for; no security driver that would relabel files.
+const QEMU_CONFIGURATION: &str = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\n";
+
+/// A private libvirtd. Everything is gone when this is dropped, and also when the process that holds
+/// it is killed: the daemon and its guests live in a process namespace whose first process reads from
+/// a pipe that only we hold open.
+///
+/// That first process reaps orphans, which not every machine's process 1 does in time: libvirtd waits
+/// for the death of the processes that it probes QEMU with.
+pub struct PrivateLibvirt {
+    keeper: Child,
+    uri: String,
+    folder: TempDir,
+}
+
+impl PrivateLibvirt {
+    /// Starts a daemon and waits until it accepts connections.
+    ///
+    /// Fails where libvirtd is missing or user namespaces are closed to this user.
+    pub fn start() -> io::Result<Self> {
+        // Paths of Unix sockets have at most 107 bytes: libvirt puts some deep below these folders.
+        let folder = tempfile::Builder::new().prefix("lv").tempdir()?;
+        for name in ["home", "run", "cache", "data", "guests", "config/libvirt"] {
+            std::fs::create_dir_all(folder.path().join(name))?;
+        }
+        std::fs::write(folder.path().join("config/libvirt/qemu.conf"), QEMU_CONFIGURATION)?;
+        let keeper = Command::new("unshare")
+            .args(["--user", "--map-user", USER, "--map-group", USER, "--pid", "--fork"])
+            .args(["--kill-child=KILL", "--mount-proc", "bash", "-c", include_str!("keeper.sh"), "keeper"])
+            .arg(folder.path().join("libvirtd.log"))
+            .arg(folder.path().join("libvirtd.pid"))
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .envs(environment(folder.path()))
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .spawn()?;
+        let uri = format!("qemu+unix:///session?socket={}", socket(folder.path()).display());
+        let mut libvirt = Self { keeper, uri, folder };
+        libvirt.start_daemon()?;
+        Ok(libvirt)
+    }
+
+    /// The URI to connect to, good for every user that may enter the folder. (`qemu:///session` would
+    /// not do: libvirt's client takes it for the system's daemon where root asks.)
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// The folder that holds everything; room for a test's own files below `guests`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder for disks, consoles and checkpoints.
+    pub fn guests(&self) -> PathBuf {
+        self.folder.path().join("guests")
+    }
+
+    /// What the daemon has printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("libvirtd.log")).unwrap_or_default()
+    }
+
+    /// The environment that the daemon runs in: `HOME` and the `XDG_…` folders, and the URI as
+    /// `LIBVIRT_DEFAULT_URI` for a client.
+    pub fn env(&self) -> Vec<(String, OsString)> {
+        let mut variables = environment(self.folder.path());
+        variables.push(("LIBVIRT_DEFAULT_URI".to_owned(), self.uri.clone().into()));
+        variables
+    }
+
+    /// The daemon's process as seen from here.
+    pub fn daemon(&self) -> io::Result<Option<Pid>> {
+        let Some(first) = child(Pid::from_child(&self.keeper), "bash")? else { return Ok(None) };
+        child(first, "libvirtd")
+    }
+
+    /// Sends a signal to the daemon.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match self.daemon()? {
+            Some(pid) => Ok(kill_process(pid, signal)?),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "no libvirtd is running")),
+        }
+    }
+
+    /// Kills the daemon without warning; its guests go on. Returns when it is gone.
+    pub fn kill_daemon(&self) -> io::Result<()> {
+        self.signal(Signal::KILL)?;
+        until("the end of libvirtd", || Ok(self.daemon()?.is_none().then_some(())))
+    }
+
+    /// Starts a daemon (again) and waits until it accepts connections.
+    pub fn start_daemon(&mut self) -> io::Result<()> {
+        if let Some(input) = &mut self.keeper.stdin {
+            input.write_all(b"\n")?;
+        }
+        let socket = socket(self.folder.path());
+        until("libvirtd's socket", || {
+            if let Some(status) = self.keeper.try_wait()? {
+                return Err(io::Error::other(format!("libvirtd's namespace ended ({status}): {}", self.log())));
+            }
+            Ok(UnixStream::connect(&socket).ok())
+        })
+        .map(drop)
+    }
+}
+
+impl Drop for PrivateLibvirt {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        // Waits for the whole namespace: process 1 ends last.
+        let _ = self.keeper.wait();
+    }
+}
+
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("run/libvirt/libvirt-sock")
+}
+
+fn environment(folder: &Path) -> Vec<(String, OsString)> {
+    [
+        ("HOME", "home"),
+        ("XDG_RUNTIME_DIR", "run"),
+        ("XDG_CONFIG_HOME", "config"),
+        ("XDG_CACHE_HOME", "cache"),
+        ("XDG_DATA_HOME", "data"),
+    ]
+    .map(|(name, below)| (name.to_owned(), folder.join(below).into()))
+    .to_vec()
+}
+
+/// The child of a process that runs the program of this name.
+fn child(parent: Pid, program: &str) -> io::Result<Option<Pid>> {
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // A process may end while we look.
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map_or("", str::trim);
+        let alive = !field("State:").starts_with('Z');
+        if alive && field("Name:") == program && field("PPid:") == parent.as_raw_nonzero().to_string() {
+            return Ok(Pid::from_raw(pid));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,22 @@
+//! A libvirtd of one's own and a guest that is up in a fifth of a second.
+//!
+//! ```no_run
+//! use remotes_test_support::{Guest, PrivateLibvirt};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let libvirt = PrivateLibvirt::start()?;
+//! let guest = Guest::new(&libvirt, 7)?;
+//! // create the domain of `guest.xml()` at `libvirt.uri()` …
+//! guest.wait_up(1)?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod daemon;
+mod guest;
+mod wait;
+
+pub use daemon::PrivateLibvirt;
+pub use guest::{Format, Guest, guest_disk};
+pub use wait::until;
