@@ -117,14 +117,18 @@ fn link(contract: &Contract, interface: &Interface) -> TokenStream {
         let (wit, case) = (&f.name, camel(&f.name));
         let names: Vec<_> = f.params.iter().map(|p| snake(&p.name)).collect();
         let types = f.params.iter().map(|p| contract.owned(p.ty, &quote!(abi)));
-        let result = result(contract, f);
+        let (result, values) = (result(contract, f), results(f, quote!(answer)));
+        let converted = match f.result {
+            Some(_) => quote!(let answer: #result = answer.convert();),
+            None => quote!(let () = answer;),
+        };
         quote! {
             instance.func_wrap(#wit, |mut store: wasmtime::StoreContextMut<'_, T>, (#(#names,)*): (#(#types,)*)| {
                 let effect = values::Effect::#variant(values::#module::Effect::#case { #(#names: #names.convert(),)* });
                 match store.data_mut().perform(effect)? {
                     values::Answer::#variant(values::#module::Answer::#case(answer)) => {
-                        let answer: #result = answer.convert();
-                        Ok((answer,))
+                        #converted
+                        Ok(#values)
                     }
                     other => Err(mismatch(#wit, &other)),
                 }
@@ -142,6 +146,11 @@ fn link(contract: &Contract, interface: &Interface) -> TokenStream {
 
 fn result(contract: &Contract, function: &Function) -> TokenStream {
     function.result.map_or(quote!(()), |ty| contract.owned(ty, &quote!(abi)))
+}
+
+/// What a function returns as a tuple: of one thing, or of nothing.
+fn results(function: &Function, one: TokenStream) -> TokenStream {
+    if function.result.is_some() { quote!((#one,)) } else { quote!(()) }
 }
 
 /// `link(linker, world)`: what that world imports and nothing else; names of the driver interfaces.
@@ -186,11 +195,12 @@ fn call(contract: &Contract, interface: &Interface) -> TokenStream {
         let names: Vec<_> = f.params.iter().map(|p| snake(&p.name)).collect();
         let types = f.params.iter().map(|p| contract.owned(p.ty, &quote!(abi)));
         let result = result(contract, f);
+        let (types_of_results, reply) = (results(f, result.clone()), results(f, quote!(reply)));
         quote! {
             values::#module::Call::#case { #(#names,)* } => {
                 let index = instance.get_export_index(&mut *store, Some(interface), #wit).ok_or_else(|| absent(#wit))?;
-                let function = instance.get_typed_func::<(#(#types,)*), (#result,)>(&mut *store, &index)?;
-                let (reply,) = function.call(&mut *store, (#(#names.clone().convert(),)*))?;
+                let function = instance.get_typed_func::<(#(#types,)*), #types_of_results>(&mut *store, &index)?;
+                let #reply = function.call(&mut *store, (#(#names.clone().convert(),)*))?;
                 values::#module::Reply::#case(reply.convert())
             }
         }

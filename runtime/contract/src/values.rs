@@ -261,12 +261,6 @@ fn effects(contract: &Contract) -> TokenStream {
             /// Carries out one effect.
             fn execute(&mut self, effect: &Effect) -> Answer;
         }
-        impl<E: Executor + ?Sized> Executor for Box<E> {
-            fn execute(&mut self, effect: &Effect) -> Answer { (**self).execute(effect) }
-        }
-        impl<E: Executor + ?Sized> Executor for &mut E {
-            fn execute(&mut self, effect: &Effect) -> Answer { (**self).execute(effect) }
-        }
         /// Sends an effect to the capability it belongs to.
         pub fn dispatch<E: #(#bounds)+*>(executor: &mut E, effect: &Effect) -> Answer {
             match effect { #(#arms,)* }
@@ -282,12 +276,11 @@ fn calls(contract: &Contract) -> TokenStream {
     let variants = pairs.iter().map(|(variant, module, docs, _)| quote!(#[doc = #docs] #variant(#module::Call)));
     let replies = pairs.iter().map(|(variant, module, docs, _)| quote!(#[doc = #docs] #variant(#module::Reply)));
     let actions = pairs.iter().map(|(variant, ..)| quote!(Self::#variant(call) => call.action()));
-    let asks = pairs.iter().map(|(variant, module, _, name)| {
-        quote!(#name => Some(Self::#variant(#module::Call::Actions {})))
-    });
-    let replied = pairs.iter().map(|(variant, module, ..)| {
-        quote!(Self::#variant(#module::Reply::Actions(actions)) => Some(actions))
-    });
+    let asks =
+        pairs.iter().map(|(variant, module, _, name)| quote!(#name => Some(Self::#variant(#module::Call::Actions {}))));
+    let replied = pairs
+        .iter()
+        .map(|(variant, module, ..)| quote!(Self::#variant(#module::Reply::Actions(actions)) => Some(actions)));
     let all = pairs.iter().map(|(_, module, _, name)| quote!(#name => #module::ACTIONS));
     let names = pairs.iter().map(|(.., name)| name);
     let subsystems = pairs.iter().map(|(variant, _, _, name)| quote!(Self::#variant(_) => #name));
