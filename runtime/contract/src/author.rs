@@ -26,6 +26,7 @@ pub fn generate(contract: &Contract, wit: &Path) -> TokenStream {
         #[cfg(target_family = "wasm")]
         pub use bindings::one::driver::{#(#shared,)* #(#capabilities,)*};
         #[cfg(not(target_family = "wasm"))]
+        #[allow(clippy::redundant_field_names)]
         mod native_capabilities {
             #(pub use remotes_effect::#types;)*
             #clients

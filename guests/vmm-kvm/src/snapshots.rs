@@ -1,0 +1,59 @@
+//! System snapshots. libvirt forgets them with a transient domain, the images do not: their
+//! descriptions lie in the virtual machine's folder as `snap-ID.xml`.
+
+use remotes_sdk::{Explain, Failure, FailureKind, at, filesystem, here, libvirt};
+
+/// Tells libvirt of the snapshots that the virtual machine's images hold. One that it does not take is
+/// logged: the virtual machine runs all the same.
+pub fn redefine(id: &str, directory: &str, uuid: impl FnOnce() -> Result<String, Failure>) {
+    let all = || {
+        let files = descriptions(directory)?;
+        if files.is_empty() {
+            return Ok(());
+        }
+        let uuid = uuid()?;
+        for file in files {
+            one(id, &format!("{directory}/{file}"), &uuid).or_warn(&format!("{file} is not redefined"));
+        }
+        Ok(())
+    };
+    all().or_warn("snapshots are not redefined");
+}
+
+fn one(id: &str, file: &str, uuid: &str) -> Result<(), Failure> {
+    let content = filesystem::read(&at(file))?;
+    let text = String::from_utf8(content).map_err(|_| Failure::invalid(format!("{file} is not UTF-8")))?;
+    let current = with_uuid(&text, uuid);
+    if current != text {
+        filesystem::write(&at(file), current.as_bytes(), 0o644)?;
+    }
+    libvirt::snapshot_redefine(&here(), id, &current, false)
+}
+
+/// Names of the files, parents before their children: a child has the greater number.
+pub fn descriptions(directory: &str) -> Result<Vec<String>, Failure> {
+    let entries = match filesystem::entries(&at(directory)) {
+        Err(failure) if failure.kind == FailureKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let number = |name: &str| name.strip_prefix("snap-")?.strip_suffix(".xml").map(|id| id.parse::<u64>().ok());
+    let mut files: Vec<_> = entries.into_iter().filter_map(|name| Some((number(&name)?, name))).collect();
+    files.sort();
+    Ok(files.into_iter().map(|(_, name)| name).collect())
+}
+
+/// The text with every `<uuid>` set to the domain's.
+fn with_uuid(text: &str, uuid: &str) -> String {
+    const OPEN: &str = "<uuid>";
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(OPEN).map(|start| start + OPEN.len()) {
+        let end =
+            rest[start..].find(|c: char| !c.is_ascii_alphanumeric() && c != '-').map_or(rest.len(), |end| start + end);
+        result.push_str(&rest[..start]);
+        result.push_str(if rest[end..].starts_with("</uuid>") { uuid } else { &rest[start..end] });
+        rest = &rest[end..];
+    }
+    result.push_str(rest);
+    result
+}

@@ -1,0 +1,78 @@
+//! The state of an emulated TPM. libvirt keeps it per host and drops it with a transient domain, so it
+//! is kept in the virtual machine's folder between its lives; the tool `vtpm_setup` carries it over.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use remotes_sdk::filesystem::{self, Kind};
+use remotes_sdk::xml::Document;
+use remotes_sdk::{Explain, Failure, FailureKind, at, clean, warning};
+
+use crate::domain::Facts;
+use crate::tool;
+
+/// Before a start: hands the kept state to libvirt. Without it the guest would find an empty TPM, and
+/// the next shutdown would keep that one in place of the good one: hence a failure.
+pub fn recover(facts: &Facts, directory: &str) -> Result<(), Failure> {
+    if !facts.emulated_tpm {
+        return Ok(());
+    }
+    if !is_kept(directory)? {
+        unpack(directory).or_warn("TPM_STATE of the virtual machine's template is not used");
+    }
+    if is_kept(directory)? { carry("recover", facts, directory) } else { Ok(()) }
+}
+
+/// Before a stop: keeps the state that libvirt is about to drop.
+pub fn backup(facts: &Facts) {
+    if facts.emulated_tpm {
+        match &facts.directory {
+            Some(directory) => {
+                carry("backup", facts, directory).or_warn("the TPM's state is not kept").unwrap_or_default()
+            }
+            None => {
+                warning!("the TPM's state is not kept: the domain's metadata do not tell the virtual machine's folder")
+            }
+        }
+    }
+}
+
+fn carry(verb: &str, facts: &Facts, directory: &str) -> Result<(), Failure> {
+    let Some(uuid) = &facts.uuid else {
+        return Err(Failure::invalid("the domain's description has no <uuid>, by which its TPM's state is found"));
+    };
+    match tool::run("vtpm_setup", &[verb.to_owned(), uuid.clone(), clean(directory)], "")? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::failed(format!("vtpm_setup {verb} failed for {directory}/tpm"))),
+        None => {
+            warning!("vtpm_setup is not available: the TPM's state in {directory}/tpm is left alone");
+            Ok(())
+        }
+    }
+}
+
+fn is_kept(directory: &str) -> Result<bool, Failure> {
+    match filesystem::stat(&at(format!("{directory}/tpm"))) {
+        Ok(metadata) => Ok(metadata.kind == Kind::Directory),
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// After the restore of a backup the state is in the template, where users can write: an archive of
+/// `tpm/`. It is unpacked apart, so that nothing else in the folder can be overwritten by it, and so
+/// that a half-unpacked one is never taken for the state.
+fn unpack(directory: &str) -> Result<(), Failure> {
+    let content = filesystem::read(&at(format!("{directory}/vm.xml")))?;
+    let text = String::from_utf8_lossy(&content);
+    let document = Document::parse(&text)?;
+    let Some(state) = document.text("USER_TEMPLATE/TPM_STATE") else { return Ok(()) };
+    let archive: String = state.split_whitespace().collect();
+    let archive = STANDARD.decode(archive).map_err(|error| Failure::invalid(format!("TPM_STATE: {error}")))?;
+    let apart = format!("{directory}/.tpm-state");
+    filesystem::remove(&at(&apart), true)?;
+    filesystem::make_directory(&at(&apart), 0o700)?;
+    filesystem::unpack(&at(&apart), &archive)?;
+    let kept = filesystem::rename(&at(format!("{apart}/tpm")), &at(format!("{directory}/tpm")));
+    filesystem::remove(&at(&apart), true)?;
+    kept
+}
