@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::text::shortened;
 use crate::types::Failure;
 use crate::{Answer, Effect};
 
@@ -22,6 +23,8 @@ pub trait Journal {
     fn end(&mut self, number: u64, effect: &Effect, answer: &Answer, duration: Duration);
     /// It was refused and the action ends with that.
     fn stopped(&mut self, _number: u64, _effect: &Effect, _failure: &Failure, _duration: Duration) {}
+    /// The action ended without the driver's reply, for this reason: a limit, a trap.
+    fn aborted(&mut self, _reason: &str) {}
 }
 
 impl<J: Journal + ?Sized> Journal for Box<J> {
@@ -33,6 +36,9 @@ impl<J: Journal + ?Sized> Journal for Box<J> {
     }
     fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, duration: Duration) {
         (**self).stopped(number, effect, failure, duration);
+    }
+    fn aborted(&mut self, reason: &str) {
+        (**self).aborted(reason);
     }
 }
 
@@ -49,6 +55,10 @@ impl<A: Journal, B: Journal> Journal for (A, B) {
         self.0.stopped(number, effect, failure, duration);
         self.1.stopped(number, effect, failure, duration);
     }
+    fn aborted(&mut self, reason: &str) {
+        self.0.aborted(reason);
+        self.1.aborted(reason);
+    }
 }
 
 impl<J: Journal> Journal for Option<J> {
@@ -60,6 +70,9 @@ impl<J: Journal> Journal for Option<J> {
     }
     fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, duration: Duration) {
         self.iter_mut().for_each(|journal| journal.stopped(number, effect, failure, duration));
+    }
+    fn aborted(&mut self, reason: &str) {
+        self.iter_mut().for_each(|journal| journal.aborted(reason));
     }
 }
 
@@ -85,6 +98,9 @@ impl Journal for Several {
     }
     fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, duration: Duration) {
         self.0.iter_mut().for_each(|journal| journal.stopped(number, effect, failure, duration));
+    }
+    fn aborted(&mut self, reason: &str) {
+        self.0.iter_mut().for_each(|journal| journal.aborted(reason));
     }
 }
 
@@ -140,7 +156,16 @@ impl Journal for Lines {
         line.insert("stopped".into(), json!(failure));
         self.write(line);
     }
+
+    fn aborted(&mut self, reason: &str) {
+        let mut line = Map::new();
+        line.insert("aborted".into(), json!(shortened(reason, LONGEST_REASON)));
+        self.write(line);
+    }
 }
+
+/// A driver's own words may be part of a reason (bytes).
+const LONGEST_REASON: usize = 4096;
 
 /// Texts up to this many bytes appear in a journal as they are.
 const PLAIN: usize = 256;

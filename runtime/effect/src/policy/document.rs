@@ -31,7 +31,9 @@ pub fn check_encoding(xml: &str) -> Result<(), Failure> {
     // Split at quotes, a name is followed by its value however the quotes are nested.
     let pieces: Vec<&str> = declaration.split(['"', '\'']).collect();
     let others = pieces.iter().enumerate().filter(|(_, piece)| piece.contains("encoding")).any(|(index, _)| {
-        !pieces.get(index + 1).is_some_and(|value| ["utf-8", "us-ascii"].iter().any(|it| value.eq_ignore_ascii_case(it)))
+        !pieces
+            .get(index + 1)
+            .is_some_and(|value| ["utf-8", "us-ascii"].iter().any(|it| value.eq_ignore_ascii_case(it)))
     });
     if others { Err(Failure::invalid("XML declares an encoding other than UTF-8")) } else { Ok(()) }
 }

@@ -1,0 +1,162 @@
+//! Frames, journals and recordings: what goes in comes out, and nothing hostile gets through.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::io::{BufReader, Cursor, Read as _, Seek as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use remotes_effect::frame::{self, FrameError, Hello};
+use remotes_effect::journal::{Lines, Nothing};
+use remotes_effect::pipeline::{Pipeline, Stop};
+use remotes_effect::policy::{Access, PathGrants, Policy, SCHEMA};
+use remotes_effect::recording::{Recorder, Recording, RecordingError, Replay};
+use remotes_effect::types::{Failure, Node, Place};
+use remotes_effect::{Answer, Call, Effect, Executor, clock, filesystem, log, vmm};
+
+struct Echo;
+
+impl Executor for Echo {
+    fn execute(&mut self, effect: &Effect) -> Answer {
+        match effect {
+            Effect::Filesystem(filesystem::Effect::Read { .. }) => {
+                Answer::Filesystem(filesystem::Answer::Read(Ok(vec![0, 255, b'\n'])))
+            }
+            Effect::Clock(_) => Answer::Clock(clock::Answer::Now(7)),
+            Effect::Log(_) => Answer::Log(log::Answer::Write(())),
+            other => other.refuse(Failure::failed("echo")).unwrap(),
+        }
+    }
+}
+
+fn policy() -> Policy {
+    Policy { schema: SCHEMA, paths: PathGrants([("/a".into(), Access::ReadWrite)].into()), ..Policy::default() }
+}
+
+fn read(path: &str) -> Effect {
+    Effect::Filesystem(filesystem::Effect::Read { at: Place { on: Node::Here, path: path.into() } })
+}
+
+fn write(content: Vec<u8>) -> Effect {
+    let at = Place { on: Node::Here, path: "/a/b".into() };
+    Effect::Filesystem(filesystem::Effect::Write { at, content, mode: 0o600 })
+}
+
+#[test]
+fn a_server_holds_its_client_to_the_policy() {
+    let mut input = Vec::new();
+    frame::write(&mut input, &Hello::new(policy(), Duration::from_secs(1))).unwrap();
+    frame::write(&mut input, &read("/a/x")).unwrap();
+    frame::write(&mut input, &read("/etc/shadow")).unwrap();
+    let mut output = Vec::new();
+    frame::serve(&mut Cursor::new(input), &mut output, |_| Echo).unwrap();
+    let text = String::from_utf8(output).unwrap();
+    assert!(text.contains("AP8K"), "bytes travel as base64: {text}");
+    assert!(text.contains("denied") && text.contains("/etc/shadow"), "{text}");
+}
+
+#[test]
+fn another_major_version_is_refused() {
+    let mut hello = Hello::new(policy(), Duration::from_secs(1));
+    hello.contract = "2.0.0".into();
+    let mut input = Vec::new();
+    frame::write(&mut input, &hello).unwrap();
+    let result = frame::serve(&mut Cursor::new(input), &mut Vec::new(), |_| Echo);
+    assert!(matches!(result, Err(FrameError::Contract(version)) if version == "2.0.0"));
+}
+
+#[test]
+fn limits_end_the_action() {
+    let mut policy = policy();
+    policy.limits.effects = 3;
+    policy.limits.log_kib = 1;
+    let policy = Arc::new(policy);
+    let mut pipeline = Pipeline::new(policy.clone(), Nothing, Echo);
+    for _ in 0..3 {
+        pipeline.perform(Effect::Clock(clock::Effect::Now {})).unwrap();
+    }
+    assert_eq!(pipeline.perform(Effect::Clock(clock::Effect::Now {})), Err(Stop::Effects(3)));
+    let mut pipeline = Pipeline::new(policy, Nothing, Echo);
+    let flood = Effect::Log(log::Effect::Write { level: log::Level::Info, message: "x".repeat(1024) });
+    assert_eq!(pipeline.perform(flood), Err(Stop::Log(1)));
+}
+
+#[test]
+fn a_journal_shows_denials_and_hides_contents() {
+    let mut file = tempfile::tempfile().unwrap();
+    let mut pipeline =
+        Pipeline::new(Arc::new(policy()), Lines::new(file.try_clone().unwrap(), "vmm/kvm/deploy 1".into()), Echo);
+    pipeline.perform(read("/etc/shadow")).unwrap();
+    pipeline.perform(write(b"s3cret".to_vec())).unwrap();
+    let long = format!("/a/{}", "x".repeat(300));
+    pipeline.perform(read(&long)).unwrap();
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 6, "one line before and one after each effect");
+    assert_eq!(lines[0]["name"], "filesystem.read");
+    assert_eq!(lines[1]["failure"]["kind"], "denied");
+    assert!(!text.contains("s3cret") && !text.contains("czNjcmV0"), "contents stay out: {text}");
+    assert!(!text.contains(&long), "long texts appear as digests");
+}
+
+#[test]
+fn a_recording_replays_until_the_driver_differs() {
+    let call = Call::Vmm(vmm::Call::Reboot { deploy_id: "one-1".into(), host: "h".into(), action: String::new() });
+    let mut file = tempfile::tempfile().unwrap();
+    let recorder = Recorder::new(file.try_clone().unwrap(), "vmm/kvm", "00", &call).unwrap();
+    let mut pipeline = Pipeline::new(Arc::new(policy()), recorder, Echo);
+    let first = pipeline.perform(read("/a/x")).unwrap();
+    let second = pipeline.perform(read("/etc/shadow")).unwrap();
+    let reply = remotes_effect::Reply::Vmm(vmm::Reply::Reboot(Ok(())));
+    pipeline.journal.finish(Some(&reply), None).unwrap();
+    file.rewind().unwrap();
+    let recording = Recording::read(BufReader::new(file)).unwrap();
+    assert_eq!((&recording.header.call, &recording.reply), (&call, &Some(reply)));
+    let mut replay = Replay::new(recording.effects.clone());
+    assert_eq!(replay.execute(&read("/a/x")), first);
+    assert!(replay.divergence().unwrap().contains("ended before effect 2"));
+    assert_eq!(replay.execute(&read("/etc/shadow")), second);
+    assert_eq!(replay.divergence(), None);
+    let mut replay = Replay::new(recording.effects);
+    assert!(replay.execute(&read("/a/y")).failure().unwrap().message.contains("effect 1"));
+    assert!(replay.execute(&read("/a/x")).failure().is_some(), "nothing matches after a divergence");
+    assert!(replay.divergence().unwrap().contains("filesystem.read"));
+}
+
+#[test]
+fn recordings_that_are_none_are_named() {
+    assert!(matches!(Recording::read(Cursor::new("")), Err(RecordingError::Empty)));
+    assert!(matches!(Recording::read(Cursor::new("{}\n")), Err(RecordingError::Line { line: 1, .. })));
+}
+
+proptest! {
+    #[test]
+    fn contents_survive_a_frame(content in prop::collection::vec(any::<u8>(), 0..200)) {
+        let effect = write(content);
+        let mut bytes = Vec::new();
+        frame::write(&mut bytes, &effect).unwrap();
+        prop_assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
+        let back: Effect = frame::read(&mut Cursor::new(bytes)).unwrap();
+        prop_assert_eq!(back, effect);
+    }
+
+    #[test]
+    fn no_bytes_make_a_server_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = frame::serve(&mut Cursor::new(&bytes), &mut Vec::new(), |_| Echo);
+        let mut greeted = Vec::new();
+        frame::write(&mut greeted, &Hello::new(policy(), Duration::from_secs(1))).unwrap();
+        greeted.extend(&bytes);
+        let _ = frame::serve(&mut Cursor::new(&greeted), &mut Vec::new(), |_| Echo);
+        let _ = Recording::read(Cursor::new(&bytes));
+    }
+
+    #[test]
+    fn one_line_is_one_printable_line(text in "\\PC*|[\\x00-\\x1f\\u{80}-\\u{9f}\\u{202e}a-z]{0,50}") {
+        let line = remotes_effect::text::one_line(&text);
+        prop_assert!(!line.chars().any(|c| c.is_control()));
+        let overridden = line.contains('\u{202e}');
+        prop_assert!(!overridden);
+    }
+}
