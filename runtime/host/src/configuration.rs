@@ -1,0 +1,195 @@
+//! The operator's configuration files, in shell syntax as far as the stock readers know it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use remotes_effect::configuration::Executor;
+use remotes_effect::policy::Policy;
+use remotes_effect::types::Failure;
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::report::{failure, io_failure, shown};
+
+/// No configuration file is longer than this many bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// The executor of `configuration`: the files that the policy names, read when first asked for.
+#[derive(Debug)]
+pub struct Configuration {
+    folder: PathBuf,
+    policy: Arc<Policy>,
+    values: Option<BTreeMap<String, String>>,
+}
+
+impl Configuration {
+    /// Files below `etc` in this tree.
+    pub fn new(tree: &Path, policy: Arc<Policy>) -> Self {
+        Self { folder: tree.join("etc"), policy, values: None }
+    }
+
+    /// The value of a key; none where no file sets it.
+    pub fn value(&mut self, key: &str) -> Result<Option<String>, Failure> {
+        let values = match &mut self.values {
+            Some(values) => values,
+            none => none.insert(read_all(&self.folder, &self.policy.configuration)?),
+        };
+        Ok(values.get(key).cloned())
+    }
+}
+
+impl Executor for Configuration {
+    fn get(&mut self, key: &str) -> Result<Option<String>, Failure> {
+        self.value(key)
+    }
+}
+
+/// Later files win.
+fn read_all(folder: &Path, files: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut values = BTreeMap::new();
+    for file in files {
+        // The policy file's reader refuses these, too; a policy may also come through a pipe.
+        if file.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(Failure::invalid(format!("configuration: {}: is no path below the tree's etc", shown(file))));
+        }
+        if let Some(text) = read(&folder.join(file))? {
+            values.append(&mut parse(&text));
+        }
+    }
+    Ok(values)
+}
+
+/// The text of a file, if there is one.
+fn read(path: &Path) -> Result<Option<String>, Failure> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(failure(path, "read the configuration", errno)),
+    };
+    let stat = rustix::fs::fstat(&file).map_err(|errno| failure(path, "read the configuration", errno))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Failure::invalid(format!("{}: a configuration file must be a regular file", shown(path))));
+    }
+    let mut bytes = Vec::new();
+    File::from(file)
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| io_failure(path, "read the configuration", &error))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Failure::invalid(format!("{}: a configuration file has at most {MAX_FILE} bytes", shown(path))));
+    }
+    // Comments may be in any encoding.
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Keys and values of a text in shell syntax: lines `[export ]KEY=value`; everything else is skipped.
+/// A value loses one pair of quotes, and what follows them; without quotes it ends at `#`. Nothing is
+/// expanded. Of several lines with one key the last counts.
+pub fn parse(text: &str) -> BTreeMap<String, String> {
+    text.lines().filter_map(assignment).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim();
+    let line = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or(line);
+    let (key, value) = line.split_once('=')?;
+    let key = key.trim();
+    let is_name = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !key.is_empty()
+        && !key.starts_with(|c: char| c.is_ascii_digit());
+    is_name.then(|| (key, unquoted(value.trim())))
+}
+
+fn unquoted(value: &str) -> &str {
+    for quote in ['"', '\''] {
+        if let Some((inner, _)) = value.strip_prefix(quote).and_then(|rest| rest.split_once(quote)) {
+            return inner;
+        }
+    }
+    value.split('#').next().unwrap_or_default().trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value(line: &str) -> Option<String> {
+        parse(line).remove("KEY")
+    }
+
+    #[test]
+    fn the_forms_that_shipped_files_use() {
+        assert_eq!(value("KEY=value").as_deref(), Some("value"));
+        assert_eq!(value("export KEY=value").as_deref(), Some("value"));
+        assert_eq!(value("  export\tKEY = value ").as_deref(), Some("value"));
+        assert_eq!(value("KEY=value # why").as_deref(), Some("value"));
+        assert_eq!(value("KEY=\"a # b\" # why").as_deref(), Some("a # b"));
+        assert_eq!(value("KEY='a \"b\"'").as_deref(), Some("a \"b\""));
+        assert_eq!(value("KEY=\"open").as_deref(), Some("\"open"));
+        assert_eq!(value("KEY=").as_deref(), Some(""));
+        assert_eq!(value("KEY=a=b").as_deref(), Some("a=b"));
+        assert_eq!(value("KEY=$(id)").as_deref(), Some("$(id)"));
+        for skipped in ["#KEY=value", "  # KEY=value", "KEY", "K EY=1", "1KEY=1", "=1", "exportKEY=1", ""] {
+            assert_eq!(value(skipped), None, "{skipped:?}");
+        }
+        assert_eq!(value("KEY=1\nKEY=2\n").as_deref(), Some("2"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_usable_keys(text in "\\PC*(\n\\PC*){0,5}") {
+            for (key, value) in parse(&text) {
+                prop_assert!(!key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+                prop_assert!(!value.contains('\n'));
+            }
+        }
+
+        #[test]
+        fn quoted_values_come_back_whole(value in "[^\"\r\n]*") {
+            let text = format!("A=1\nexport KEY=\"{value}\" # end\nB=2");
+            let parsed = parse(&text);
+            prop_assert_eq!(parsed.get("KEY"), Some(&value));
+            prop_assert_eq!(parsed.len(), 3);
+        }
+    }
+
+    fn configuration(tree: &Path, files: &[&str]) -> Configuration {
+        let policy = Policy { configuration: files.iter().map(|file| (*file).to_owned()).collect(), ..Policy::default() };
+        Configuration::new(tree, Arc::new(policy))
+    }
+
+    #[test]
+    fn later_files_win_and_missing_ones_are_fine() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir(tree.path().join("etc")).unwrap();
+        std::fs::write(tree.path().join("etc/a"), "KEY=a\nA=1\n").unwrap();
+        std::fs::write(tree.path().join("etc/b"), b"# \xff\nKEY=b\n").unwrap();
+        let mut read = configuration(tree.path(), &["a", "missing", "b"]);
+        assert_eq!(read.value("KEY").unwrap().as_deref(), Some("b"));
+        assert_eq!(read.value("A").unwrap().as_deref(), Some("1"));
+        assert_eq!(read.value("B").unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_a_failure() {
+        let tree = tempfile::tempdir().unwrap();
+        let etc = tree.path().join("etc");
+        std::fs::create_dir_all(etc.join("folder")).unwrap();
+        rustix::fs::mknodat(CWD, etc.join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        std::os::unix::fs::symlink("loop", etc.join("loop")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", etc.join("zero")).unwrap();
+        std::fs::write(etc.join("long"), vec![b'#'; 1024 * 1024 + 1]).unwrap();
+        std::fs::write(etc.join("file"), "").unwrap();
+        for file in ["folder", "fifo", "loop", "zero", "long", "file/inner", "../etc/file", "/etc/passwd"] {
+            assert!(configuration(tree.path(), &[file]).value("KEY").is_err(), "{file}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A connection to an effect server that is made when first needed, and once more when it is lost.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use remotes_effect::deadline::Deadline;
+use remotes_effect::frame::Hello;
+use remotes_effect::policy::Policy;
+use remotes_effect::types::Failure;
+use remotes_effect::{Answer, Effect};
+
+use crate::server::{Server, ServerError};
+
+/// One server, named for messages: `the libvirt server`, `host node1`.
+pub(crate) struct Connection {
+    name: String,
+    command: Command,
+    policy: Arc<Policy>,
+    deadline: Deadline,
+    server: Option<Server>,
+}
+
+impl Connection {
+    /// Starts nothing yet.
+    pub fn new(name: String, command: Command, policy: Arc<Policy>, deadline: Deadline) -> Self {
+        Self { name, command, policy, deadline, server: None }
+    }
+
+    /// Has an effect carried out. What cannot have happened, or changes nothing, is sent to a new server
+    /// when the first is lost; anything else that is lost is `unknown`.
+    pub fn call(&mut self, effect: &Effect) -> Result<Answer, Failure> {
+        let error = match self.attempt(effect) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let lost = matches!(error, ServerError::Gone { .. });
+        if !lost || (effect.changes() && error.may_have_happened()) {
+            return Err(self.failure(effect, &error));
+        }
+        self.attempt(effect).map_err(|error| self.failure(effect, &error))
+    }
+
+    fn attempt(&mut self, effect: &Effect) -> Result<Answer, ServerError> {
+        let mut server = match self.server.take() {
+            Some(server) => server,
+            None => {
+                let hello = Hello::new(Policy::clone(&self.policy), self.deadline.left());
+                Server::start(&mut self.command, &hello)?
+            }
+        };
+        // After an error the server is dropped, which ends it.
+        let answer = server.ask(effect, self.deadline)?;
+        self.server = Some(server);
+        Ok(answer)
+    }
+
+    fn failure(&self, effect: &Effect, error: &ServerError) -> Failure {
+        let lost = effect.changes() && error.may_have_happened();
+        let outcome = if lost { "; whether it happened is not known: look before doing it again" } else { "" };
+        let message = format!("{}: {} {error}{outcome}", effect.name(), self.name);
+        match error {
+            ServerError::Timeout { .. } => Failure::timeout(message),
+            _ if lost => Failure::unknown(message),
+            ServerError::Frame(_) | ServerError::Mismatch => Failure::failed(message),
+            ServerError::Start(_) | ServerError::Gone { .. } | ServerError::Pipe(_) => Failure::unavailable(message),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! An image with everything behind it, each file found below the granted folders and held by a
+//! descriptor: qemu gets descriptors for all of them, and follows no name that a header holds.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
+
+use remotes_effect::types::Failure;
+use rustix::fs::{FileType, OFlags};
+use serde_json::{Value, json};
+
+use super::format::Format;
+use super::header::Header;
+use crate::jail::{Found, Jail};
+use crate::process::Process;
+use crate::report::shown;
+
+/// Images behind one another.
+const MAX_LAYERS: usize = 128;
+
+/// One image of a chain.
+#[derive(Debug)]
+pub(super) struct Layer {
+    image: Found,
+    data: Option<Found>,
+    pub header: Header,
+}
+
+impl Layer {
+    /// Looks at the header of an image of which the format is known, or else found out by the header.
+    pub fn open(jail: &Jail, image: Found, path: &str, format: Option<Format>) -> Result<Self, Failure> {
+        let image = disk(image, path)?;
+        let header = match format {
+            // What a raw image begins with belongs to the guest.
+            Some(Format::Raw) => Header::alone(Format::Raw),
+            _ => {
+                let file = File::from(image.open(OFlags::RDONLY)?);
+                Header::read(&file).map_err(|error| Failure::invalid(format!("{}: {error}", shown(path))))?
+            }
+        };
+        if let Some(format) = format.filter(|format| *format != header.format) {
+            return Err(Failure::invalid(format!(
+                "{}: is said to be {}, but its header is that of {}",
+                shown(path),
+                format.name(),
+                header.format.name()
+            )));
+        }
+        if let Format::Foreign(name) = header.format {
+            return Err(Failure::unsupported(format!(
+                "{}: images of format {name} are not opened; convert it to qcow2 or raw first",
+                shown(path)
+            )));
+        }
+        let data = match &header.data_file {
+            Some(name) => {
+                let name = local(path, "data file", name)?;
+                Some(disk(jail.referred(&image, name).map_err(|failure| naming(path, "data file", failure))?, path)?)
+            }
+            None => None,
+        };
+        Ok(Self { image, data, header })
+    }
+
+    /// The image behind this one; a failure of kind `not-found` where the file is missing.
+    pub fn backing(&self, jail: &Jail, path: &str) -> Result<Option<Found>, Failure> {
+        let Some(name) = &self.header.backing else { return Ok(None) };
+        let name = local(path, "backing file", name)?;
+        jail.referred(&self.image, name).map(Some).map_err(|failure| naming(path, "backing file", failure))
+    }
+
+    /// How qemu opens this image, on top of `backing`.
+    pub fn options(&self, process: &mut Process, backing: Value) -> Result<Value, Failure> {
+        let mut options = json!({ "driver": self.header.format.name(), "file": protocol(&self.image, process)? });
+        if self.header.format == Format::Qcow2 {
+            options["backing"] = backing;
+        }
+        if let Some(data) = &self.data {
+            options["data-file"] = protocol(data, process)?;
+        }
+        Ok(options)
+    }
+}
+
+/// An image, what is behind it, and so on to the last one.
+pub(super) fn chain(jail: &Jail, image: Found, path: &str, format: Format) -> Result<Vec<Layer>, Failure> {
+    let mut layers: Vec<Layer> = Vec::new();
+    let mut next = Some((image, format));
+    while let Some((image, format)) = next.take() {
+        let is_there = layers.iter().any(|layer| layer.image.is(image.stat()));
+        if is_there || layers.len() == MAX_LAYERS {
+            return Err(Failure::invalid(format!(
+                "{}: its backing files form a circle, or are more than {MAX_LAYERS}",
+                shown(path)
+            )));
+        }
+        let layer_path = image.shown();
+        let layer = Layer::open(jail, image, &layer_path, Some(format))?;
+        if let Some(backing) = layer.backing(jail, &layer_path)? {
+            let name = layer.header.backing_format.as_deref().unwrap_or_default();
+            let format = Format::readable(name).ok_or_else(|| {
+                Failure::invalid(format!(
+                    "{layer_path}: names {:?} as format of its backing file, expected raw, qcow2, vdi, vpc or vhdx; \
+                     `qemu-img rebase -u -F FORMAT` sets it",
+                    remotes_effect::text::one_line(name)
+                ))
+            })?;
+            next = Some((backing, format));
+        }
+        layers.push(layer);
+    }
+    Ok(layers)
+}
+
+/// How qemu reaches the bytes of one file.
+fn protocol(file: &Found, process: &mut Process) -> Result<Value, Failure> {
+    let driver = if file.kind() == FileType::BlockDevice { "host_device" } else { "file" };
+    Ok(json!({ "driver": driver, "filename": process.inherit(file.again()?.into_fd()) }))
+}
+
+fn disk(found: Found, path: &str) -> Result<Found, Failure> {
+    match found.kind() {
+        FileType::BlockDevice => Ok(found),
+        _ => found.regular(path),
+    }
+}
+
+/// A name in a header, where it is one of a file: `nbd:…`, `json:…` and the like are not.
+fn local<'a>(path: &str, what: &str, name: &'a [u8]) -> Result<&'a [u8], Failure> {
+    let first = name.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let problem = match name {
+        [] => "is empty",
+        _ if first.contains(&b':') => "is no file name",
+        _ if name.contains(&0) => "holds a NUL",
+        _ => return Ok(name),
+    };
+    Err(Failure::denied(format!("{}: its {what} {problem}: {}", shown(path), shown(OsStr::from_bytes(name)))))
+}
+
+fn naming(path: &str, what: &str, failure: Failure) -> Failure {
+    Failure { message: format!("{}: its {what}: {}", shown(path), failure.message), ..failure }
+}

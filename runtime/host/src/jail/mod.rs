@@ -1,0 +1,235 @@
+//! Paths below granted folders, resolved so that nobody who swaps links or folders meanwhile can lead
+//! the runtime elsewhere.
+//!
+//! Every path is opened below the descriptor of a granted folder. Where no link is on the way the
+//! kernel does it in one step (`openat2` with `RESOLVE_BENEATH`); else [`walk`] goes component by
+//! component and reads links instead of following them. What comes out is a descriptor (`O_PATH`) of
+//! exactly the thing that was checked; everything later happens through that descriptor.
+//!
+//! What may be done is decided by the place where the way ends, not by the path that led there.
+
+mod grants;
+mod place;
+mod steps;
+mod walk;
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+
+use remotes_effect::policy::{Access, PathGrants, normalized};
+use remotes_effect::types::Failure;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::report::{failure, io_failure, shown};
+use grants::Grant;
+pub(crate) use place::proc_path;
+pub use place::{Found, Slot};
+use steps::{absolute, steps};
+use walk::Walk;
+
+/// What to do with a link as last component of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// Go where it leads.
+    Follow,
+    /// It is what is meant.
+    Keep,
+}
+
+/// The granted folders of one policy, opened when first needed.
+#[derive(Debug)]
+pub struct Jail {
+    paths: PathGrants,
+    grants: Vec<Grant>,
+}
+
+impl Jail {
+    /// Opens nothing yet.
+    pub fn new(paths: &PathGrants) -> Self {
+        let grants = paths.0.iter().filter_map(|(folder, access)| Grant::new(folder, *access)).collect();
+        Self { paths: paths.clone(), grants }
+    }
+
+    /// What exists at `path`, where the policy grants `wanted` there.
+    pub fn find(&self, path: &str, wanted: Access, last: Last) -> Result<Found, Failure> {
+        let found = self.resolve(path, last)?;
+        self.authorise(path, found.position(), found.grant(), wanted)?;
+        Ok(found)
+    }
+
+    /// The place where something of the last component's name is, or can be made: for changes.
+    pub fn slot(&self, path: &str) -> Result<Slot, Failure> {
+        let mut names = normalized(path)?;
+        let (_, _, below) = self.paths.find(path)?;
+        let Some(name) = names.pop().filter(|_| !below.is_empty()) else {
+            return Err(unchangeable(path));
+        };
+        let folder = self.resolve(&format!("/{}", names.join("/")), Last::Follow)?;
+        let slot = Slot::new(folder.folder(path)?, OsString::from(name));
+        self.changeable(path, &slot)?;
+        Ok(slot)
+    }
+
+    /// As [`Self::slot`], for a name in a folder that was found already.
+    pub fn slot_in(&self, folder: Found, name: &OsStr) -> Result<Slot, Failure> {
+        let slot = Slot::new(folder, name.to_owned());
+        self.changeable(&slot.shown(), &slot)?;
+        Ok(slot)
+    }
+
+    /// Refuses to move or remove what holds a granted folder: it would take that folder's grant along.
+    pub fn movable(&self, slot: &Slot) -> Result<(), Failure> {
+        match self.held_by(&slot.position()) {
+            Some(grant) => Err(Failure::denied(format!(
+                "{}: holds the granted folder {}, which cannot be moved or removed",
+                slot.shown(),
+                shown(&grant.folder)
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// What a file names relative to its own folder, or absolutely (an image its backing file). Looking
+    /// is all that may be done there.
+    pub fn referred(&self, from: &Found, reference: &[u8]) -> Result<Found, Failure> {
+        let path = shown(OsStr::from_bytes(reference));
+        let mut from_root = Vec::new();
+        if reference.first() != Some(&b'/') {
+            let position = from.position();
+            let folder = &position[..position.len().saturating_sub(1)];
+            from_root.extend(folder.iter().cloned().map(steps::Step::Name));
+        }
+        from_root.extend(steps(reference));
+        let mut hops = 0;
+        let walk = Walk::from_root(self, &path, from_root, Last::Follow, &mut hops)?;
+        let found = walk.run()?;
+        self.authorise(&path, found.position(), found.grant(), Access::ReadOnly)?;
+        Ok(found)
+    }
+
+    /// Goes into the folder `name`; makes it where it is missing and `make` says with which permission
+    /// bits. Returns whether it was made. Links are not followed.
+    pub fn enter(&self, folder: &Found, name: &OsStr, make: Option<Mode>) -> Result<(Found, bool), Failure> {
+        let mut position = folder.position().to_vec();
+        position.push(name.to_owned());
+        let path = absolute(&position);
+        let open = || {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::openat(folder.fd(), name, flags, Mode::empty())
+        };
+        let mut made = false;
+        let opened = match (open(), make) {
+            (Err(Errno::NOENT), Some(mode)) => {
+                self.access(&shown(&path), &position, folder.grant(), Access::ReadWrite)?;
+                match rustix::fs::mkdirat(folder.fd(), name, mode) {
+                    Ok(()) => made = true,
+                    Err(Errno::EXIST) => {}
+                    Err(errno) => return Err(failure(&path, "make the folder", errno)),
+                }
+                open()
+            }
+            (opened, _) => opened,
+        };
+        match opened {
+            Ok(fd) => Ok((Found::new(fd, position, folder.grant())?, made)),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                Err(Failure::exists(format!("{}: is there and is no folder", shown(&path))))
+            }
+            Err(errno) => Err(failure(&path, "open the folder", errno)),
+        }
+    }
+
+    /// Makes a granted folder that is missing. The operator named it: links above it are followed. One
+    /// below another granted folder is left to be made there.
+    pub fn make_granted(&self, path: &str) -> Result<(), Failure> {
+        let (folder, access, _) = self.paths.find(path)?;
+        if access != Access::ReadWrite {
+            return Err(Failure::denied(format!(
+                "{}: does not exist and is granted read-only; make it, or grant it \"rw\" under [paths] in the driver's policy",
+                shown(folder)
+            )));
+        }
+        std::fs::create_dir_all(folder).map_err(|error| io_failure(folder, "make the folder", &error))
+    }
+
+    /// What exists at `path`, whatever may be done there.
+    fn resolve(&self, path: &str, last: Last) -> Result<Found, Failure> {
+        let (folder, _, below) = self.paths.find(path)?;
+        let grant = self.index(folder)?;
+        let below = below.into_iter().map(OsString::from).collect();
+        let mut hops = 0;
+        self.below(path, grant, below, last, &mut hops)
+    }
+
+    /// Opens what the names lead to below a granted folder, in one step where no link is on the way.
+    fn below(
+        &self,
+        path: &str,
+        grant: usize,
+        names: Vec<OsString>,
+        last: Last,
+        hops: &mut u32,
+    ) -> Result<Found, Failure> {
+        let root = self.root(grant, hops)?;
+        if names.is_empty() {
+            let fd = duplicate(path, &root.fd)?;
+            return Found::new(fd, root.canonical.clone(), grant);
+        }
+        match walk::open_beneath(&root.fd, &names) {
+            Ok(fd) => {
+                let position = root.canonical.iter().chain(&names).cloned().collect();
+                let found = Found::new(fd, position, grant)?;
+                if last == Last::Keep || !found.is_link() {
+                    return Ok(found);
+                }
+            }
+            Err(errno @ (Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)) => return Err(failure(path, "open it", errno)),
+            // A link on the way, or a kernel without openat2: the walk says what is wrong, if anything is.
+            Err(_) => {}
+        }
+        Walk::below(self, path, grant, names, last, hops)?.run()
+    }
+
+    fn index(&self, folder: &str) -> Result<usize, Failure> {
+        self.grants
+            .iter()
+            .position(|grant| grant.folder == folder)
+            .ok_or_else(|| Failure::denied(format!("{}: is no usable granted folder", shown(folder))))
+    }
+
+    fn changeable(&self, path: &str, slot: &Slot) -> Result<(), Failure> {
+        self.authorise(path, &slot.position(), slot.folder().grant(), Access::ReadWrite)
+    }
+
+    /// The decision for a place that was reached: its access, and that no granted folder is changed itself.
+    fn authorise(&self, path: &str, position: &[OsString], walked: usize, wanted: Access) -> Result<(), Failure> {
+        self.access(path, position, walked, wanted)?;
+        if wanted == Access::ReadWrite && self.is_granted_folder(position) {
+            return Err(unchangeable(path));
+        }
+        Ok(())
+    }
+
+    fn access(&self, path: &str, position: &[OsString], walked: usize, wanted: Access) -> Result<(), Failure> {
+        let grant = self.governing(position, walked);
+        if grant.access >= wanted {
+            return Ok(());
+        }
+        let folder = shown(&grant.folder);
+        Err(Failure::denied(format!(
+            "{}: is {} below {folder}, which is granted read-only; `\"{folder}\" = \"rw\"` under [paths] in the driver's policy would allow it",
+            shown(path),
+            shown(absolute(position)),
+        )))
+    }
+}
+
+fn unchangeable(path: &str) -> Failure {
+    Failure::denied(format!("{}: a granted folder itself cannot be changed, only what is below it", shown(path)))
+}
+
+fn duplicate(path: &str, fd: &OwnedFd) -> Result<OwnedFd, Failure> {
+    fd.as_fd().try_clone_to_owned().map_err(|error| io_failure(path, "open it", &error))
+}

@@ -1,0 +1,59 @@
+//! The hypervisor, through the libvirt effect server: libvirt itself is never loaded here.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use remotes_effect::deadline::Deadline;
+use remotes_effect::policy::Policy;
+use remotes_effect::types::Failure;
+use remotes_effect::{Answer, Effect};
+
+use crate::configuration::Configuration;
+use crate::connection::Connection;
+use crate::process::bare;
+use crate::report::shown;
+
+/// The key of the connection's URI in the operator's configuration.
+const KEY: &str = "LIBVIRT_URI";
+/// The URI where no configuration file sets one.
+const DEFAULT: &str = "qemu:///system";
+
+/// What libvirt needs of the environment to find a session's daemon, and ssh for remote URIs.
+const ENVIRONMENT: [&str; 7] =
+    ["HOME", "USER", "LOGNAME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "SSH_AUTH_SOCK"];
+
+/// The executor of `libvirt`: one server, started with the first effect.
+pub(crate) struct Libvirt(Connection);
+
+impl Libvirt {
+    /// Finds out the URI and whether it is granted. Starts nothing yet.
+    pub fn new(
+        program: &Path,
+        configuration: &mut Configuration,
+        policy: &Arc<Policy>,
+        deadline: Deadline,
+    ) -> Result<Self, Failure> {
+        let uri = configuration.value(KEY)?.unwrap_or_else(|| DEFAULT.to_owned());
+        let grant = policy.libvirt.as_ref().ok_or_else(|| {
+            Failure::denied("the driver's policy grants no hypervisor; a table [libvirt] would".to_owned())
+        })?;
+        grant.check_uri(&uri)?;
+        if uri.starts_with('-') || uri.chars().any(char::is_control) {
+            return Err(Failure::invalid(format!("{KEY} = {}: is no URI", shown(&uri))));
+        }
+        let mut command = bare(program);
+        for name in ENVIRONMENT {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.arg(&uri);
+        let name = format!("the libvirt server {}", shown(program));
+        Ok(Self(Connection::new(name, command, policy.clone(), deadline)))
+    }
+
+    /// Has the effect carried out.
+    pub fn call(&mut self, effect: &Effect) -> Result<Answer, Failure> {
+        self.0.call(effect)
+    }
+}

@@ -1,0 +1,154 @@
+//! This machine, as the executor of every effect.
+
+use std::cell::OnceCell;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use remotes_effect::deadline::Deadline;
+use remotes_effect::log::Level;
+use remotes_effect::policy::Policy;
+use remotes_effect::types::{Failure, Node};
+use remotes_effect::{Answer, Effect, clock, configuration, filesystem, image, log, tools};
+
+use crate::clock::Clock;
+use crate::configuration::Configuration;
+use crate::filesystem::Filesystem;
+use crate::image::Images;
+use crate::jail::Jail;
+use crate::libvirt::Libvirt;
+use crate::remote::{Hosts, REMOTE_DIRECTORY};
+use crate::tools::Tools;
+
+/// What an action finds around it.
+pub struct Surroundings {
+    /// What the driver may do.
+    pub policy: Arc<Policy>,
+    /// The root of the remotes tree: it has `bin/` and `etc/`.
+    pub tree: PathBuf,
+    /// When the action must have ended.
+    pub deadline: Deadline,
+    /// The program that serves libvirt's effects.
+    pub libvirt_server: PathBuf,
+    /// Where the driver's log lines go.
+    pub log: Box<dyn FnMut(Level, &str) + Send>,
+}
+
+/// The executors of this machine. Nothing is opened, read or started before an effect needs it.
+pub struct Machine {
+    policy: Arc<Policy>,
+    tree: PathBuf,
+    deadline: Deadline,
+    libvirt_server: PathBuf,
+    log: Box<dyn FnMut(Level, &str) + Send>,
+    jail: OnceCell<Jail>,
+    configuration: Configuration,
+    libvirt: Option<Libvirt>,
+    hosts: Hosts,
+}
+
+impl Machine {
+    /// One machine serves one action.
+    pub fn new(surroundings: Surroundings) -> Self {
+        let Surroundings { policy, tree, deadline, libvirt_server, log } = surroundings;
+        Self {
+            configuration: Configuration::new(&tree, policy.clone()),
+            hosts: Hosts::new(policy.clone(), deadline, REMOTE_DIRECTORY.into()),
+            policy,
+            tree,
+            deadline,
+            libvirt_server,
+            log,
+            jail: OnceCell::new(),
+            libvirt: None,
+        }
+    }
+
+    /// Hosts have the remotes tree in this folder instead of [`REMOTE_DIRECTORY`].
+    pub fn with_remote_directory(mut self, directory: PathBuf) -> Self {
+        self.hosts = Hosts::new(self.policy.clone(), self.deadline, directory);
+        self
+    }
+
+    fn jail(&self) -> &Jail {
+        self.jail.get_or_init(|| Jail::new(&self.policy.paths))
+    }
+
+    fn here(&mut self, effect: &Effect) -> Result<Answer, Failure> {
+        Ok(match effect {
+            Effect::Clock(effect) => Answer::Clock(clock::Executor::execute(&mut Clock(self.deadline), effect)),
+            Effect::Log(effect) => Answer::Log(log::Executor::execute(self, effect)),
+            Effect::Configuration(effect) => {
+                Answer::Configuration(configuration::Executor::execute(&mut self.configuration, effect))
+            }
+            Effect::Filesystem(effect) => {
+                let mut executor = Filesystem::new(self.jail(), self.deadline);
+                Answer::Filesystem(filesystem::Executor::execute(&mut executor, effect))
+            }
+            Effect::Image(effect) => {
+                let mut executor = Images::new(self.jail(), self.deadline);
+                Answer::Image(image::Executor::execute(&mut executor, effect))
+            }
+            Effect::Tools(effect) => {
+                let mut executor = Tools::new(&self.policy, &self.tree, self.deadline);
+                Answer::Tools(tools::Executor::execute(&mut executor, effect))
+            }
+            Effect::Libvirt(_) => return self.libvirt()?.call(effect),
+        })
+    }
+
+    fn libvirt(&mut self) -> Result<&mut Libvirt, Failure> {
+        match &mut self.libvirt {
+            Some(libvirt) => Ok(libvirt),
+            none => {
+                let libvirt =
+                    Libvirt::new(&self.libvirt_server, &mut self.configuration, &self.policy, self.deadline)?;
+                Ok(none.insert(libvirt))
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: &Effect) -> Result<Answer, Failure> {
+        let host = match effect.nodes().as_slice() {
+            [] => None,
+            [first, rest @ ..] if rest.iter().all(|node| node == first) => match first {
+                Node::Here => None,
+                Node::Host(host) => Some(host.as_str()),
+            },
+            _ => return Err(Failure::invalid(format!("{}: both places must be on the same node", effect.name()))),
+        };
+        match host {
+            Some(host) => self.hosts.call(host, effect),
+            None => self.here(effect),
+        }
+    }
+}
+
+impl log::Executor for Machine {
+    fn write(&mut self, level: Level, message: &str) {
+        (self.log)(level, message);
+    }
+}
+
+impl remotes_effect::Executor for Machine {
+    fn execute(&mut self, effect: &Effect) -> Answer {
+        if self.deadline.passed() {
+            let late = Failure::timeout(format!("{}: the action's deadline has passed", effect.name()));
+            if let Some(answer) = effect.refuse(late) {
+                return answer;
+            }
+        }
+        match self.perform(effect) {
+            Ok(answer) => answer,
+            Err(failure) => effect.refuse(failure).unwrap_or_else(|| unfailing(effect)),
+        }
+    }
+}
+
+/// An answer to the calls that cannot fail; they do not.
+fn unfailing(effect: &Effect) -> Answer {
+    match effect {
+        Effect::Clock(clock::Effect::Now {}) => Answer::Clock(clock::Answer::Now(0)),
+        Effect::Clock(clock::Effect::Sleep { .. }) => Answer::Clock(clock::Answer::Sleep(false)),
+        _ => Answer::Log(log::Answer::Write(())),
+    }
+}
