@@ -1,0 +1,55 @@
+//! The capability `libvirt`.
+
+use remotes_effect::libvirt::{Domain, Executor, Scope};
+use remotes_effect::types::{Failure, Node};
+
+use crate::Simulation;
+
+/// Every function is the one of the same name of the session with the node's hypervisor.
+macro_rules! delegate {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl Executor for Simulation {
+            $(
+                fn $name(&mut self, on: &Node, $($argument: $type),*) -> Result<$answer, Failure> {
+                    self.session(on)?.$name($($argument),*)
+                }
+            )*
+        }
+    };
+}
+
+delegate! {
+    create(xml: &str, paused: bool) -> Domain;
+    define(xml: &str) -> Domain;
+    undefine(domain: &str) -> ();
+    find(domain: &str) -> Domain;
+    domains() -> Vec<Domain>;
+    xml(domain: &str) -> String;
+    shutdown(domain: &str) -> ();
+    destroy(domain: &str) -> ();
+    reboot(domain: &str) -> ();
+    reset(domain: &str) -> ();
+    suspend(domain: &str) -> ();
+    resume(domain: &str) -> ();
+    wake_up(domain: &str) -> ();
+    sync_time(domain: &str) -> ();
+    save(domain: &str, path: &str) -> ();
+    saved_xml(path: &str) -> String;
+    restore(path: &str, xml: Option<&str>) -> ();
+    attach_device(domain: &str, xml: &str, scope: Scope) -> ();
+    detach_device(domain: &str, xml: &str, scope: Scope) -> ();
+    update_device(domain: &str, xml: &str, scope: Scope, force: bool) -> ();
+    resize_block(domain: &str, device: &str, bytes: u64) -> ();
+    set_vcpus(domain: &str, count: u32, scope: Scope, hotpluggable: bool) -> ();
+    set_memory(domain: &str, kib: u64, scope: Scope) -> ();
+    metadata(domain: &str, uri: &str) -> String;
+    set_metadata(domain: &str, uri: &str, key: &str, xml: &str, scope: Scope) -> ();
+    snapshots(domain: &str) -> Vec<String>;
+    snapshot_current(domain: &str) -> Option<String>;
+    snapshot_xml(domain: &str, snapshot: &str) -> String;
+    snapshot_create(domain: &str, xml: &str) -> String;
+    snapshot_redefine(domain: &str, xml: &str, current: bool) -> ();
+    snapshot_revert(domain: &str, snapshot: &str, force: bool) -> ();
+    snapshot_delete(domain: &str, snapshot: &str, metadata_only: bool) -> ();
+    guest_agent(domain: &str, command: &str, seconds: u32) -> String;
+}

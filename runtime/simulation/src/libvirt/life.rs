@@ -1,0 +1,222 @@
+//! From create to destroy.
+
+use remotes_effect::libvirt::{Domain as Record, State};
+use remotes_effect::types::Failure;
+
+use super::definition::{Definition, disks};
+use super::domain::made_up;
+use super::error::{active_already, agent_unresponsive, argument_unsupported, internal, not_running};
+use super::error::{operation_invalid, operation_unsupported, system, taken};
+use super::{Agent, Domain, Session};
+use crate::files::Entry;
+
+impl Session<'_> {
+    pub fn create(&mut self, xml: &str, paused: bool) -> Result<Record, Failure> {
+        let definition = Definition::read(xml)?;
+        let state = if paused { State::Paused } else { State::Running };
+        self.start(definition, state)
+    }
+
+    /// Starts a domain, a transient one where there is none of this name yet.
+    pub(super) fn start(&mut self, definition: Definition, state: State) -> Result<Record, Failure> {
+        let definition = self.vacant(definition, true)?;
+        self.check_disks(&definition.xml)?;
+        let id = self.hypervisor.take_id();
+        if let Some(domain) = self.hypervisor.domains.get_mut(&definition.name) {
+            domain.start(&definition.xml, state, id);
+            return Ok(domain.record());
+        }
+        let domain = Domain::new(definition, state, id);
+        let record = domain.record();
+        self.hypervisor.domains.insert(domain).map_err(|error| internal(error.to_string()))?;
+        Ok(record)
+    }
+
+    /// The definition, with a UUID, where no other domain has its name or UUID; nor is one active, if asked.
+    fn vacant(&mut self, definition: Definition, inactive: bool) -> Result<Definition, Failure> {
+        // One more than any id: made up, a UUID must not be that of another domain.
+        let definition = definition.identified(&made_up(self.hypervisor.last_id.saturating_add(1)));
+        let (name, uuid) = (definition.name.as_str(), definition.uuid.as_deref().unwrap_or_default());
+        self.hypervisor.settle(self.now);
+        if let Some(other) = self.hypervisor.domains.get(uuid).filter(|other| other.name != name) {
+            return Err(taken(format!("domain '{}' is already defined with uuid {uuid}", other.name)));
+        }
+        match self.hypervisor.domains.get(name) {
+            Some(domain) if domain.uuid != uuid => {
+                Err(taken(format!("domain '{name}' already exists with uuid {}", domain.uuid)))
+            }
+            Some(domain) if inactive && domain.active() => {
+                Err(active_already(format!("domain '{name}' is already active")))
+            }
+            _ => Ok(definition),
+        }
+    }
+
+    /// Fails where a disk's file is missing, if that is looked at.
+    fn check_disks(&self, xml: &str) -> Result<(), Failure> {
+        if !self.hypervisor.check_disks {
+            return Ok(());
+        }
+        let document = crate::xml::parse("domain_definition", xml)?;
+        disks(document.root_element())
+            .iter()
+            .filter_map(|disk| disk.source.as_deref())
+            .try_for_each(|source| self.check_source(source))
+    }
+
+    pub(super) fn check_source(&self, source: &str) -> Result<(), Failure> {
+        let there =
+            self.files.file(source).is_some() || matches!(self.files.entry(source), Some(Entry::BlockDevice(_)));
+        match there || !self.hypervisor.check_disks {
+            true => Ok(()),
+            false => Err(system(format!("Cannot access storage file '{source}': No such file or directory"))),
+        }
+    }
+
+    pub fn define(&mut self, xml: &str) -> Result<Record, Failure> {
+        let definition = self.vacant(Definition::read(xml)?, false)?;
+        if let Some(domain) = self.hypervisor.domains.get_mut(&definition.name) {
+            domain.config = Some(definition.xml);
+            return Ok(domain.record());
+        }
+        // The number is for a UUID alone.
+        let number = self.hypervisor.take_id();
+        let domain = Domain::new(definition, State::ShutOff, number);
+        let record = domain.record();
+        self.hypervisor.domains.insert(domain).map_err(|error| internal(error.to_string()))?;
+        Ok(record)
+    }
+
+    pub fn undefine(&mut self, reference: &str) -> Result<(), Failure> {
+        let domain = self.domain(reference)?;
+        if domain.config.is_none() {
+            return Err(operation_invalid("cannot undefine transient domain"));
+        }
+        if domain.active() {
+            domain.config = None;
+            return Ok(());
+        }
+        match domain.snapshots.len() {
+            0 => {
+                let name = domain.name.clone();
+                self.hypervisor.domains.remove(&name);
+                Ok(())
+            }
+            count => Err(operation_invalid(format!("cannot delete inactive domain with {count} snapshots"))),
+        }
+    }
+
+    pub fn find(&mut self, reference: &str) -> Result<Record, Failure> {
+        Ok(self.domain(reference)?.record())
+    }
+
+    pub fn domains(&mut self) -> Result<Vec<Record>, Failure> {
+        for name in self.hypervisor.domains.names() {
+            self.hypervisor.poll(&name, self.now);
+        }
+        let all = self.hypervisor.domains.iter();
+        Ok(all.filter(|it| it.active() && self.allowed(&it.name).is_ok()).map(Domain::record).collect())
+    }
+
+    pub fn xml(&mut self, reference: &str) -> Result<String, Failure> {
+        Ok(self.domain(reference)?.xml().to_owned())
+    }
+
+    pub fn shutdown(&mut self, reference: &str) -> Result<(), Failure> {
+        let now = self.now;
+        let domain = self.active(reference)?;
+        if domain.state != State::Running {
+            return Err(not_running());
+        }
+        let name = domain.name.clone();
+        let wanted = self.hypervisor.guest(&name).power_button.begin(now);
+        if let Some(domain) = self.hypervisor.domains.get_mut(&name) {
+            domain.power_off = domain.power_off.or(wanted);
+        }
+        self.hypervisor.advance(&name, now);
+        Ok(())
+    }
+
+    pub fn destroy(&mut self, reference: &str) -> Result<(), Failure> {
+        let name = self.active(reference)?.name.clone();
+        self.hypervisor.stop(&name);
+        Ok(())
+    }
+
+    pub fn reboot(&mut self, reference: &str) -> Result<(), Failure> {
+        let domain = self.active(reference)?;
+        domain.reboots = domain.reboots.saturating_add(1);
+        Ok(())
+    }
+
+    pub fn reset(&mut self, reference: &str) -> Result<(), Failure> {
+        let domain = self.active(reference)?;
+        domain.resets = domain.resets.saturating_add(1);
+        // What the guest was about to do, it has forgotten.
+        domain.power_off = None;
+        Ok(())
+    }
+
+    pub fn suspend(&mut self, reference: &str) -> Result<(), Failure> {
+        let domain = self.active(reference)?;
+        match domain.state {
+            State::Suspended => Err(operation_invalid("domain is pmsuspended")),
+            _ => {
+                domain.state = State::Paused;
+                Ok(())
+            }
+        }
+    }
+
+    pub fn resume(&mut self, reference: &str) -> Result<(), Failure> {
+        let domain = self.active(reference)?;
+        match domain.state {
+            State::Suspended => Err(operation_invalid("domain is pmsuspended")),
+            State::Running => Err(operation_invalid("domain is already running")),
+            _ => {
+                domain.state = State::Running;
+                Ok(())
+            }
+        }
+    }
+
+    pub fn wake_up(&mut self, reference: &str) -> Result<(), Failure> {
+        let domain = self.active(reference)?;
+        if domain.state != State::Suspended {
+            let reason = "Unable to wake up: guest is not in suspended state";
+            return Err(internal(format!("unable to execute QEMU command 'system_wakeup': {reason}")));
+        }
+        domain.state = State::Running;
+        Ok(())
+    }
+
+    pub fn sync_time(&mut self, reference: &str) -> Result<(), Failure> {
+        if !self.domain(reference)?.active() {
+            let reason = "cannot set time: qemu doesn't support rtc-reset-reinjection command";
+            return Err(operation_unsupported(reason));
+        }
+        self.agent(reference).map(|_| ())
+    }
+
+    fn agent(&mut self, reference: &str) -> Result<&Agent, Failure> {
+        let name = self.active(reference)?.name.clone();
+        match &self.hypervisor.guest(&name).agent {
+            Agent::NotConfigured => Err(argument_unsupported("QEMU guest agent is not configured")),
+            Agent::Disconnected => Err(agent_unresponsive("QEMU guest agent is not connected")),
+            agent => Ok(agent),
+        }
+    }
+
+    pub fn guest_agent(&mut self, reference: &str, command: &str, _seconds: u32) -> Result<String, Failure> {
+        let Agent::Answers(answers) = self.agent(reference)? else { return Err(not_running()) };
+        let command: serde_json::Value =
+            serde_json::from_str(command).map_err(|error| internal(format!("cannot parse json {command}: {error}")))?;
+        let name = command.get("execute").and_then(|name| name.as_str()).unwrap_or_default();
+        match answers.get(name) {
+            Some(value) => Ok(serde_json::json!({ "return": value }).to_string()),
+            None => Err(internal(format!(
+                "unable to execute QEMU agent command '{name}': The command {name} has not been found"
+            ))),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The real executor, to look at only.
+
+use remotes_effect::types::{Failure, Node, Place};
+use remotes_effect::{Answer, Effect, Executor, filesystem, image, libvirt, log};
+
+/// Lets nothing through that changes something: whatever the plan's other parts do wrong, that holds.
+#[derive(Debug)]
+pub(super) struct Reality<E>(pub E);
+
+impl<E: Executor> Reality<E> {
+    /// Carries out an effect that changes nothing; refuses all others.
+    pub fn look(&mut self, effect: &Effect) -> Answer {
+        if effect.changes() {
+            let failure = Failure::failed(format!("{}: a plan changes nothing", effect.name()));
+            return effect.refuse(failure).unwrap_or(Answer::Log(log::Answer::Write(())));
+        }
+        self.0.execute(effect)
+    }
+}
+
+/// A method for each look that the plan takes itself.
+macro_rules! looks {
+    ($($capability:ident $module:ident: $name:ident $variant:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        impl<E: Executor> Reality<E> {
+            $(
+                pub fn $name(&mut self, $($argument: &$type),*) -> Result<$answer, Failure> {
+                    let effect = $module::Effect::$variant { $($argument: $argument.to_owned()),* };
+                    match self.look(&Effect::$capability(effect)) {
+                        Answer::$capability($module::Answer::$variant(result)) => result,
+                        _ => Err(Failure::failed("plan: the executor answered something else than it was asked")),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+looks! {
+    Filesystem filesystem: stat Stat(at: Place) -> filesystem::Metadata;
+    Filesystem filesystem: entries Entries(at: Place) -> Vec<String>;
+    Filesystem filesystem: read_link ReadLink(at: Place) -> String;
+    Image image: inspect Inspect(at: Place) -> image::Info;
+    Libvirt libvirt: find Find(on: Node, domain: str) -> libvirt::Domain;
+    Libvirt libvirt: domains Domains(on: Node) -> Vec<libvirt::Domain>;
+    Libvirt libvirt: xml Xml(on: Node, domain: str) -> String;
+    Libvirt libvirt: saved_xml SavedXml(on: Node, path: str) -> String;
+    Libvirt libvirt: snapshots Snapshots(on: Node, domain: str) -> Vec<String>;
+    Libvirt libvirt: snapshot_current SnapshotCurrent(on: Node, domain: str) -> Option<String>;
+    Libvirt libvirt: snapshot_xml SnapshotXml(on: Node, domain: str, snapshot: str) -> String;
+}
