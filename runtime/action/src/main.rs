@@ -77,7 +77,8 @@ fn hand_over(tree: &Tree, identity: &Identity, argv: &[String], stdin: &[u8]) ->
     let program = tree.program("remotes");
     match memory_file(stdin) {
         Ok(file) => {
-            let error = Command::new(&program).arg("exec").arg(identity.to_string()).arg("--").args(argv).stdin(file).exec();
+            let error =
+                Command::new(&program).arg("exec").arg(identity.to_string()).arg("--").args(argv).stdin(file).exec();
             format!("{}: {}: {error}", identity.action, program.display())
         }
         Err(error) => format!("{}: standard input cannot be handed over: {error}", identity.action),

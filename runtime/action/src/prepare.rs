@@ -8,9 +8,9 @@ use std::sync::Arc;
 use remotes_effect::Call;
 use remotes_effect::deadline::Deadline;
 use remotes_effect::policy::{Policy, PolicyError};
-use remotes_sandbox::Driver;
 use remotes_sandbox::cache::manifest::Manifest;
 use remotes_sandbox::cache::{self, CacheError};
+use remotes_sandbox::{Driver, EngineError};
 use thiserror::Error;
 
 use crate::convention::{self, ConventionError, LARGEST_STDIN};
@@ -29,8 +29,8 @@ pub enum PrepareError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// The engine cannot be set up.
-    #[error("the WebAssembly engine cannot be set up: {0}")]
-    Engine(String),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// Standard input cannot be read.
     #[error("standard input: {0}")]
     Stdin(std::io::Error),
@@ -87,7 +87,7 @@ pub fn prepare(tree: &Tree, identity: &Identity, argv: &[String], stdin: &[u8]) 
 
 /// Loads a driver: from the tree, or else from the host's cache, which is filled where it has nothing.
 pub fn load(tree: &Tree, identity: &Identity, policy: &Policy) -> Result<(Driver, Manifest), PrepareError> {
-    let engine = remotes_sandbox::engine(&policy.limits).map_err(|error| PrepareError::Engine(format!("{error:#}")))?;
+    let engine = remotes_sandbox::engine(&policy.limits)?;
     let folder = tree.driver(&identity.subsystem, &identity.driver);
     let reason = match cache::load(&folder, &engine) {
         Ok((manifest, component)) => return Ok((Driver::new(engine, component), manifest)),
@@ -97,7 +97,10 @@ pub fn load(tree: &Tree, identity: &Identity, policy: &Policy) -> Result<(Driver
     tracing::warn!(driver = %folder.display(), reason, "the tree has no code for this machine, looking in its own cache");
     let manifest = cache::TrustedFolder::open(&folder)?.manifest()?;
     let Some(host) = cache::Host::of_user() else {
-        return Err(PrepareError::Compile { folder, reason: format!("{reason}; HOME is not set, so there is no cache") });
+        return Err(PrepareError::Compile {
+            folder,
+            reason: format!("{reason}; HOME is not set, so there is no cache"),
+        });
     };
     if let Ok(component) = host.load(&manifest, &engine) {
         return Ok((Driver::new(engine, component), manifest));

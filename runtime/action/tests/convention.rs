@@ -18,11 +18,8 @@ fn call(action: &str, argv: &[&str], stdin: &str) -> Result<vmm::Call, Conventio
 #[test]
 fn deploy_takes_the_description_from_standard_input() {
     let argv = ["/var/lib/one//datastores/0/23/deployment.0", "node7", "23", "node7"];
-    let expected = vmm::Call::Deploy {
-        deployment_file: argv[0].into(),
-        domain: "<domain/>\n".into(),
-        host: "node7".into(),
-    };
+    let expected =
+        vmm::Call::Deploy { deployment_file: argv[0].into(), domain: "<domain/>\n".into(), host: "node7".into() };
     assert_eq!(call("deploy", &argv, "<domain/>\n"), Ok(expected));
 }
 
@@ -37,7 +34,8 @@ fn the_front_end_sends_documents_in_base64() {
 fn attach_disk_falls_back_to_its_fifth_argument() {
     let encoded = STANDARD.encode("<VMM_DRIVER_ACTION_DATA/>");
     let argv = ["u", "/d/disk.2", "vdb", "1", &encoded, "1", "h"];
-    for (stdin, expected) in [("<A/>", "<A/>"), ("", "<VMM_DRIVER_ACTION_DATA/>"), (" \n", "<VMM_DRIVER_ACTION_DATA/>")] {
+    for (stdin, expected) in [("<A/>", "<A/>"), ("", "<VMM_DRIVER_ACTION_DATA/>"), (" \n", "<VMM_DRIVER_ACTION_DATA/>")]
+    {
         let Ok(vmm::Call::AttachDisk { action, target_index: 1, .. }) = call("attach_disk", &argv, stdin) else {
             panic!("attach_disk")
         };
@@ -53,7 +51,9 @@ fn empty_arguments_keep_their_place() {
 
 #[test]
 fn exec_decodes_its_input() {
-    let Ok(vmm::Call::Exec { stdin, command, .. }) = call("exec", &["9", "h", "ls /", "aGk="], "") else { panic!("exec") };
+    let Ok(vmm::Call::Exec { stdin, command, .. }) = call("exec", &["9", "h", "ls /", "aGk="], "") else {
+        panic!("exec")
+    };
     assert_eq!((command.as_str(), stdin.as_slice()), ("ls /", &b"hi"[..]));
     let Ok(vmm::Call::Exec { stdin, .. }) = call("exec", &["9", "h", "ls /"], "") else { panic!("exec") };
     assert!(stdin.is_empty());
@@ -77,9 +77,8 @@ fn unfit_arguments_say_how_it_is_called() {
 #[test]
 fn deploy_prints_one_word_and_nothing_else() {
     let deploy = call("deploy", &["f", "h"], "").unwrap();
-    let printed = |word: &str| {
-        convention::print(&Call::Vmm(deploy.clone()), &Reply::Vmm(vmm::Reply::Deploy(Ok(word.into()))))
-    };
+    let printed =
+        |word: &str| convention::print(&Call::Vmm(deploy.clone()), &Reply::Vmm(vmm::Reply::Deploy(Ok(word.into()))));
     assert_eq!(printed("0b0e-uuid"), Printed { stdout: "0b0e-uuid\n".into(), stderr: String::new(), code: 0 });
     for bad in ["", "two words", "line\nSUCCESS", "\u{1b}[31mred", "ünï"] {
         let printed = printed(bad);

@@ -11,7 +11,7 @@ pub fn list<T: Serialize>(rows: &[T], json: bool, head: &[&str], row: impl Fn(&T
         return print_json(&rows);
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(head);
+    table.load_style(presets::NOTHING).set_header(head);
     for item in rows {
         // What is listed may come from a stranger's component.
         table.add_row(row(item).iter().map(|cell| one_line(cell)));

@@ -77,8 +77,9 @@ pub struct TrustedFolder {
 impl TrustedFolder {
     /// Opens the folder and looks at its owner and mode.
     pub fn open(path: &Path) -> Result<Self, CacheError> {
-        let descriptor = openat(rustix::fs::CWD, path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| CacheError::Io { path: path.to_owned(), source: error.into() })?;
+        let descriptor =
+            openat(rustix::fs::CWD, path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|error| CacheError::Io { path: path.to_owned(), source: error.into() })?;
         trusted(descriptor.as_fd(), path)?;
         Ok(Self { path: path.to_owned(), descriptor })
     }
@@ -129,8 +130,7 @@ impl TrustedFolder {
         }
         drop(bytes);
         let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
-        deserialize(engine, &opened)
-            .map_err(|error| CacheError::NotCompiled { path, reason: format!("{error:#}") })
+        deserialize(engine, &opened).map_err(|error| CacheError::NotCompiled { path, reason: format!("{error:#}") })
     }
 }
 

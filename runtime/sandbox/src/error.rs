@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use remotes_effect::pipeline::Stop;
+use remotes_effect::policy::Limits;
 use thiserror::Error;
 use wasmtime::Trap;
 
@@ -43,8 +44,8 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Sorts an error of the engine. `limits` tells what the bounds were.
-    pub(crate) fn sort(error: &wasmtime::Error, phase: Phase, limits: &Bounds) -> Self {
+    /// Sorts an error of the engine. `time` is what the action had.
+    pub(crate) fn sort(error: &wasmtime::Error, phase: Phase, limits: &Limits, time: Duration) -> Self {
         if let Some(stop) = error.downcast_ref::<Stop>() {
             return Self::Stopped(stop.clone());
         }
@@ -53,18 +54,20 @@ impl RunError {
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => match phase {
-                Phase::Start => Self::Start(limits.start),
-                Phase::Call => Self::Deadline(limits.time),
+                Phase::Start => Self::Start(Duration::from_secs(limits.start_seconds)),
+                Phase::Call => Self::Deadline(time),
             },
             Some(Trap::StackOverflow) => Self::Stack,
             Some(trap) => Self::Trapped(trap.to_string()),
             None => {
                 let text = format!("{error:#}");
+                if let Some(exceeded) = Exceeded::counted(&text, limits) {
+                    return Self::Exceeded(exceeded);
+                }
                 // The engine has no type for this one.
-                if text.contains("hostcall fuel") || text.contains("fuel allocated for hostcalls") {
-                    Self::Argument(limits.argument_kib)
-                } else {
-                    Self::Trapped(text)
+                match text.contains("fuel allocated for hostcalls") {
+                    true => Self::Argument(limits.argument_kib),
+                    false => Self::Trapped(text),
                 }
             }
         }
@@ -76,11 +79,4 @@ impl RunError {
 pub(crate) enum Phase {
     Start,
     Call,
-}
-
-/// The bounds that messages name.
-pub(crate) struct Bounds {
-    pub start: Duration,
-    pub time: Duration,
-    pub argument_kib: u64,
 }

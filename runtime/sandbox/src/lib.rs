@@ -19,11 +19,11 @@ pub mod inspect;
 mod limiter;
 mod link;
 mod run;
-mod watch;
 #[cfg(feature = "wasi")]
 mod wasi;
+mod watch;
 
-pub use engine::engine;
+pub use engine::{EngineError, engine};
 pub use error::RunError;
 pub use link::{DRIVER_INTERFACES, Port};
 pub use run::{Driver, Outcome};

@@ -14,6 +14,22 @@ pub enum Exceeded {
     /// `limits.table-elements`
     #[error("the driver needs a table of more than {0} elements (limits.table-elements in its policy)")]
     Table(u64),
+    /// `limits.tables`
+    #[error("the driver needs more than {0} tables (limits.tables in its policy)")]
+    Tables(u64),
+    /// `limits.instances`
+    #[error("the driver needs more than {0} instances or memories (limits.instances in its policy)")]
+    Instances(u64),
+}
+
+impl Exceeded {
+    /// Counts that are too high, for which the engine has no type.
+    pub(crate) fn counted(text: &str, limits: &Limits) -> Option<Self> {
+        match text.split_once("resource limit exceeded: ")?.1 {
+            what if what.starts_with("table") => Some(Self::Tables(limits.tables)),
+            _ => Some(Self::Instances(limits.instances)),
+        }
+    }
 }
 
 pub struct Limiter {

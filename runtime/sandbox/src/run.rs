@@ -8,9 +8,9 @@ use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::Limits;
 use remotes_effect::{Answer, Call, Effect, Executor, Reply};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Engine, Result, Store};
+use wasmtime::{Engine, Result, Store, Trap, UpdateDeadline};
 
-use crate::error::{Bounds, Phase, RunError};
+use crate::error::{Phase, RunError};
 use crate::limiter::Limiter;
 use crate::link::{self, DRIVER_INTERFACES, Port};
 use crate::watch::Watch;
@@ -72,7 +72,11 @@ impl Driver {
         let mut state = store.into_data();
         #[cfg(feature = "wasi")]
         let result = state.wasi.flush(&mut state.pipeline).map_err(RunError::Stopped).and(result);
-        Outcome { result, pipeline: state.pipeline }
+        let mut pipeline = state.pipeline;
+        if let Err(error) = &result {
+            pipeline.journal.aborted(&error.to_string());
+        }
+        Outcome { result, pipeline }
     }
 
     fn call_in<J: Journal + Send + 'static, E: Executor + Send + 'static>(
@@ -83,17 +87,11 @@ impl Driver {
         deadline: Deadline,
         abandon: Option<Box<dyn FnOnce() + Send>>,
     ) -> Result<Reply, RunError> {
-        let bounds = Bounds {
-            start: Duration::from_secs(limits.start_seconds),
-            time: limits.time(call.action()),
-            argument_kib: limits.argument_kib,
-        };
+        let sort = |error: wasmtime::Error, phase| RunError::sort(&error, phase, limits, limits.time(call.action()));
         let subsystem = call.subsystem();
-        let unsuitable =
-            |reason: String| RunError::Unsuitable { subsystem: subsystem.to_owned(), reason };
+        let unsuitable = |reason: String| RunError::Unsuitable { subsystem: subsystem.to_owned(), reason };
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.argument_kib as usize * 1024);
-        store.set_epoch_deadline(1);
 
         let mut linker = Linker::new(&self.engine);
         link::link(&mut linker, subsystem).map_err(|error| unsuitable(format!("{error:#}")))?;
@@ -106,14 +104,25 @@ impl Driver {
             .and_then(|full| self.component.get_export_index(None, full))
             .ok_or_else(|| unsuitable(format!("it does not export {}", exported.unwrap_or("a driver interface"))))?;
 
-        let watch = Watch::new(&self.engine, bounds.start, deadline, abandon)
+        let start = deadline.within(Duration::from_secs(limits.start_seconds));
+        interrupt_at(store, start);
+        let watch = Watch::new(&self.engine, start, deadline, abandon)
             .map_err(|error| RunError::Trapped(format!("no thread for the watch: {error}")))?;
-        let instance =
-            prepared.instantiate(&mut *store).map_err(|error| RunError::sort(&error, Phase::Start, &bounds))?;
+        let instance = prepared.instantiate(&mut *store).map_err(|error| sort(error, Phase::Start))?;
         watch.started();
-        store.set_epoch_deadline(1);
+        interrupt_at(store, deadline);
         let reply = link::call(store, &instance, &interface, call);
         drop(watch);
-        reply.map_err(|error| RunError::sort(&error, Phase::Call, &bounds))
+        reply.map_err(|error| sort(error, Phase::Call))
     }
+}
+
+/// Interrupts the driver at this deadline. The engine's epoch is that of all calls that share the engine:
+/// another's deadline only makes this one look at its own.
+fn interrupt_at<T>(store: &mut Store<T>, deadline: Deadline) {
+    store.epoch_deadline_callback(move |_| match deadline.passed() {
+        true => Err(Trap::Interrupt.into()),
+        false => Ok(UpdateDeadline::Continue(1)),
+    });
+    store.set_epoch_deadline(1);
 }

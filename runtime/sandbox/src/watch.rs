@@ -27,14 +27,14 @@ impl Watch {
     /// over; it should report and end the process.
     pub fn new(
         engine: &Engine,
-        start: Duration,
+        start: Deadline,
         deadline: Deadline,
         abandon: Option<Box<dyn FnOnce() + Send>>,
     ) -> std::io::Result<Self> {
         let (events, received) = mpsc::channel();
         let engine = engine.clone();
         let thread = std::thread::Builder::new().name("watch".into()).stack_size(64 * 1024).spawn(move || {
-            match received.recv_timeout(start.min(deadline.left())) {
+            match received.recv_timeout(start.left()) {
                 Ok(Event::Started) => {}
                 Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => engine.increment_epoch(),

@@ -46,7 +46,13 @@ pub fn call(action: &str, argv: &[String], stdin: &[u8]) -> Result<Call, Convent
             let expected = "DEPLOY_ID PATH TARGET TARGET_INDEX [ACTION_BASE64 VMID HOST]";
             let [deploy_id, path, target, index] = arguments.first(expected)?;
             let action = arguments.document_or(document, 4)?;
-            Call::AttachDisk { deploy_id, path, target, target_index: arguments.number(&index, "TARGET_INDEX")?, action }
+            Call::AttachDisk {
+                deploy_id,
+                path,
+                target,
+                target_index: arguments.number(&index, "TARGET_INDEX")?,
+                action,
+            }
         }
         "detach_disk" => {
             let [deploy_id, path, target, index] = arguments.first("DEPLOY_ID PATH TARGET TARGET_INDEX [VMID HOST]")?;

@@ -74,7 +74,7 @@ fn recorder(path: &Path, identity: &Identity, prepared: &Prepared) -> Result<Rec
 /// Lists what the action would change.
 fn plan(tree: &Tree, identity: &Identity, prepared: &Prepared, json: bool) -> Result<ExitCode> {
     let machine = machine(tree, &identity.action, prepared);
-    let executor = Plan::new(machine, prepared.policy.clone());
+    let executor = Plan::new(machine);
     let outcome = call(prepared, Several::default(), executor);
     let steps = outcome.pipeline.executor.steps();
     let failure = match &outcome.result {
@@ -84,7 +84,9 @@ fn plan(tree: &Tree, identity: &Identity, prepared: &Prepared, json: bool) -> Re
     if json {
         let steps: Vec<_> = steps
             .iter()
-            .map(|effect: &Effect| json!({ "name": effect.name(), "effect": summary(effect), "text": describe(effect) }))
+            .map(
+                |effect: &Effect| json!({ "name": effect.name(), "effect": summary(effect), "text": describe(effect) }),
+            )
             .collect();
         output::print_json(&json!({ "action": identity.to_string(), "steps": steps, "failure": failure }))?;
     } else {

@@ -47,14 +47,21 @@ fn print(report: &Report) {
     let inspection = &report.inspection;
     println!("component  {}", report.component);
     println!("sha256     {}", report.sha256);
-    println!("size       {} bytes{}", report.bytes, if report.encoded_from_core_module { ", encoded from a core module" } else { "" });
+    println!(
+        "size       {} bytes{}",
+        report.bytes,
+        if report.encoded_from_core_module { ", encoded from a core module" } else { "" }
+    );
     match (&inspection.subsystems[..], &inspection.contract) {
         ([], _) => println!("driver     of no subsystem: it exports no interface of one:driver"),
         (subsystems, contract) => {
             println!("driver     of {}, contract {}", subsystems.join(", "), contract.as_deref().unwrap_or("?"));
         }
     }
-    println!("WASI       {}", if inspection.wasi { "imported; it gets one with nothing in it" } else { "not imported" });
+    println!(
+        "WASI       {}",
+        if inspection.wasi { "imported; it gets one with nothing in it" } else { "not imported" }
+    );
     print_interfaces("imports", &inspection.imports);
     print_interfaces("exports", &inspection.exports);
 }

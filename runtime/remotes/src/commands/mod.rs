@@ -46,7 +46,10 @@ pub fn driver_name(text: &str) -> Result<(String, String)> {
         bail!("{text:?}: expected SUBSYSTEM/DRIVER, vmm/kvm say");
     };
     if !remotes_effect::SUBSYSTEMS.contains(&subsystem) {
-        bail!("{text:?}: there is no subsystem {subsystem:?}; expected one of {}", remotes_effect::SUBSYSTEMS.join(", "));
+        bail!(
+            "{text:?}: there is no subsystem {subsystem:?}; expected one of {}",
+            remotes_effect::SUBSYSTEMS.join(", ")
+        );
     }
     if !is_name(driver) {
         bail!("{text:?}: {driver:?} cannot be the name of a driver");

@@ -32,7 +32,11 @@ pub fn component(bytes: &[u8]) -> Result<Vec<u8>> {
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("remotes: ").to_owned();
         match said.is_empty() {
-            true => bail!("compiling the component was ended ({}): it needs more than {SECONDS} s or {} GiB", output.status, MEMORY >> 30),
+            true => bail!(
+                "compiling the component was ended ({}): it needs more than {SECONDS} s or {} GiB",
+                output.status,
+                MEMORY >> 30
+            ),
             false => bail!("{said}"),
         }
     }
@@ -61,15 +65,16 @@ pub fn for_host(folder: &Path) -> Result<ExitCode> {
     let bytes = trusted.read(manifest::COMPONENT, compile::LARGEST as u64)?;
     let found = digest(&bytes);
     if found != own.component {
-        bail!("{}: its component is not what was installed (recorded {}, found {found})", folder.display(), own.component);
+        bail!(
+            "{}: its component is not what was installed (recorded {}, found {found})",
+            folder.display(),
+            own.component
+        );
     }
     let Some(host) = Host::of_user() else { bail!("HOME is not set: there is no place for a cache") };
     let target = host.folder(&own.component);
     let code = component(&bytes)?;
-    let manifest = Manifest {
-        precompiled: [(std::env::consts::ARCH.to_owned(), digest(&code))].into(),
-        ..own
-    };
+    let manifest = Manifest { precompiled: [(std::env::consts::ARCH.to_owned(), digest(&code))].into(), ..own };
     place::folder(&target)?;
     place::file(&target.join(manifest::code_file(std::env::consts::ARCH)), &code, place::DATA)?;
     place::file(&target.join(manifest::FILE), toml::to_string_pretty(&manifest)?.as_bytes(), place::DATA)?;

@@ -63,7 +63,8 @@ fn actions(driver: &Driver, subsystem: &str) -> Result<Vec<String>> {
     let mut actions = reply.actions().context("it answered something else")?.to_vec();
     actions.sort();
     actions.dedup();
-    if let Some(unknown) = actions.iter().find(|action| !remotes_effect::actions(subsystem).contains(&action.as_str())) {
+    if let Some(unknown) = actions.iter().find(|action| !remotes_effect::actions(subsystem).contains(&action.as_str()))
+    {
         bail!("it claims an action {unknown:?}, which {subsystem} does not have");
     }
     Ok(actions)
@@ -74,7 +75,8 @@ struct Nobody;
 
 impl Executor for Nobody {
     fn execute(&mut self, effect: &Effect) -> Answer {
-        let failure = Failure::denied(format!("{}: a driver that is asked for its actions may call nothing", effect.name()));
+        let failure =
+            Failure::denied(format!("{}: a driver that is asked for its actions may call nothing", effect.name()));
         effect.refuse(failure).unwrap_or_else(|| match effect {
             Effect::Clock(clock::Effect::Now {}) => Answer::Clock(clock::Answer::Now(0)),
             Effect::Clock(_) => Answer::Clock(clock::Answer::Sleep(false)),

@@ -109,7 +109,8 @@ fn programs(tree: &Tree) -> Result<()> {
     place::folder(&target)?;
     for program in PROGRAMS {
         let source = bin.join(program);
-        let content = fs::read(&source).with_context(|| format!("{}: expected beside this program", source.display()))?;
+        let content =
+            fs::read(&source).with_context(|| format!("{}: expected beside this program", source.display()))?;
         place::file(&target.join(program), &content, place::PROGRAM)?;
     }
     Ok(())

@@ -49,7 +49,7 @@ fn program(tree: &Tree, name: &str) -> Option<String> {
 
 fn driver(tree: &Tree, subsystem: &str, name: &str) -> Result<(), String> {
     let folder = tree.driver(subsystem, name);
-    let engine = remotes_sandbox::engine(&Limits::default()).map_err(|error| format!("{error:#}"))?;
+    let engine = remotes_sandbox::engine(&Limits::default()).map_err(|error| error.to_string())?;
     let (manifest, _) = cache::load(&folder, &engine).map_err(|error| error.to_string())?;
     let component = TrustedFolder::open(&folder)
         .and_then(|trusted| trusted.read(manifest::COMPONENT, remotes_sandbox::compile::LARGEST as u64))
