@@ -30,92 +30,51 @@ use std::rc::Rc;
 
 use remotes_effect::policy::Policy;
 use remotes_effect::{Answer, Effect, Executor, log};
-pub use remotes_simulation::Simulation;
+pub use remotes_effect::{libvirt::State, tools::Outcome};
+pub use remotes_simulation::{Agent, Guest, Image, Machine, Reaction, Simulation};
 
 use crate::Failure;
 
 /// A host that a driver can be called on. What calls change is there for the next call.
-pub struct Host<E>(Rc<RefCell<Guard<E>>>);
+pub struct Host(Rc<RefCell<Guard>>);
 
-/// What stands between a driver and the executor.
-struct Guard<E> {
-    executor: E,
+/// What stands between a driver and the simulation.
+struct Guard {
+    simulation: Simulation,
     policy: Policy,
-    faults: Vec<Fault>,
     stop_before: Option<usize>,
     done: Vec<(Effect, Answer)>,
-}
-
-/// Answers that an effect is to get instead of what the executor would say.
-struct Fault {
-    effect: &'static str,
-    left: usize,
-    happens: bool,
-    failure: Failure,
 }
 
 /// What unwinds a driver that is stopped in mid-action.
 struct Stopped;
 
-impl<E: Executor> Executor for Guard<E> {
+impl Executor for Guard {
     fn execute(&mut self, effect: &Effect) -> Answer {
         if self.stop_before == Some(self.done.len()) {
             self.stop_before = None;
             resume_unwind(Box::new(Stopped));
         }
-        let answer = self.answer(effect);
+        let refusal = self.policy.check(effect).err().and_then(|failure| effect.refuse(failure));
+        let answer = refusal.unwrap_or_else(|| self.simulation.execute(effect));
         self.done.push((effect.clone(), answer.clone()));
         answer
     }
 }
 
-impl<E: Executor> Guard<E> {
-    fn answer(&mut self, effect: &Effect) -> Answer {
-        let refusal = self.policy.check(effect).err().or_else(|| {
-            let fault = self.faults.iter_mut().find(|fault| fault.effect == effect.name() && fault.left > 0)?;
-            fault.left -= 1;
-            if fault.happens {
-                self.executor.execute(effect);
-            }
-            Some(fault.failure.clone())
-        });
-        match refusal.and_then(|failure| effect.refuse(failure)) {
-            Some(answer) => answer,
-            None => self.executor.execute(effect),
-        }
-    }
-}
-
-impl<E: Executor + 'static> Host<E> {
-    /// A host that `executor` plays, for a driver with this policy.
+impl Host {
+    /// A host for a driver with this policy. Failures to meet are the simulation's: see
+    /// [`Simulation::failing`] and [`Simulation::losing`].
     ///
     /// # Panics
     /// When the policy does not parse.
-    pub fn new(executor: E, policy: &str) -> Self {
+    pub fn new(simulation: Simulation, policy: &str) -> Self {
         let policy = match Policy::parse(policy, Path::new("policy.toml")) {
             Ok(policy) => policy,
             Err(error) => panic!("{error}"),
         };
-        let guard = Guard { executor, policy, faults: Vec::new(), stop_before: None, done: Vec::new() };
-        Self(Rc::new(RefCell::new(guard)))
-    }
-
-    /// Has the next `times` effects of this name (`libvirt.save`) fail without happening.
-    pub fn fail(&self, effect: &'static str, times: usize, failure: Failure) -> &Self {
-        self.0.borrow_mut().faults.push(Fault { effect, left: times, happens: false, failure });
-        self
-    }
-
-    /// Has the next effect of this name happen, and its answer be lost on the way: a failure instead.
-    pub fn lose(&self, effect: &'static str, failure: Failure) -> &Self {
-        self.0.borrow_mut().faults.push(Fault { effect, left: 1, happens: true, failure });
-        self
-    }
-
-    /// Forgets the faults that have not been met.
-    pub fn heal(&self) -> &Self {
-        self.0.borrow_mut().faults.clear();
-        self
+        let simulation = simulation.policy(policy.clone());
+        Self(Rc::new(RefCell::new(Guard { simulation, policy, stop_before: None, done: Vec::new() })))
     }
 
     /// Ends the next call, as `kill -9` would, before its effect number `index`, counted from 0.
@@ -124,9 +83,17 @@ impl<E: Executor + 'static> Host<E> {
         self
     }
 
-    /// Looks at, or changes, what the host is made of.
-    pub fn with<R>(&self, look: impl FnOnce(&mut E) -> R) -> R {
-        look(&mut self.0.borrow_mut().executor)
+    /// The simulation as it is now.
+    pub fn simulation(&self) -> Simulation {
+        self.0.borrow().simulation.clone()
+    }
+
+    /// Changes the simulation between two calls.
+    pub fn change(&self, change: impl FnOnce(Simulation) -> Simulation) -> &Self {
+        let mut guard = self.0.borrow_mut();
+        guard.simulation = change(std::mem::take(&mut guard.simulation));
+        drop(guard);
+        self
     }
 
     /// Calls the driver.

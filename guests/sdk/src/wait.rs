@@ -61,3 +61,63 @@ pub fn retry_when<T>(
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::FailureKind;
+    use crate::testing::{Host, Simulation};
+
+    fn host() -> Host {
+        Host::new(Simulation::new(), "schema = 1")
+    }
+
+    #[test]
+    fn waiting_takes_no_longer_than_asked() {
+        for seconds in [0, 1, 2, 20, 180] {
+            let call = host().call(|| until(seconds, |_| Ok(false)));
+            assert_eq!(call.paused(), seconds * 1000);
+            assert!(!call.value());
+        }
+    }
+
+    #[test]
+    fn what_has_come_is_seen_soon() {
+        for (milliseconds, late) in [(0, 0), (150, 100), (3_000, 250), (100_000, 1_000)] {
+            let call = host().call(|| until(180, |waited| Ok(waited >= milliseconds)));
+            assert!(call.paused() - milliseconds <= late, "{milliseconds}: {}", call.paused());
+            assert!(call.value());
+        }
+    }
+
+    #[test]
+    fn tries_are_counted_and_the_last_failure_is_told() {
+        for (times, expected) in [(0, 1), (1, 1), (3, 3)] {
+            let mut tries = 0;
+            let call = host().call(|| {
+                retry(times, 5, || {
+                    tries += 1;
+                    Err::<(), _>(Failure::failed(format!("try {tries}")))
+                })
+            });
+            assert_eq!(call.failure().message, format!("try {expected}"));
+            assert_eq!((tries, call.paused()), (expected, (expected - 1) * 5000));
+        }
+    }
+
+    #[test]
+    fn what_is_not_worth_it_is_not_tried_again() {
+        let worth = |failure: &Failure| failure.kind == FailureKind::Busy;
+        let call = host().call(|| retry_when(3, 5, worth, || Err::<(), _>(Failure::failed("no"))));
+        assert_eq!(call.paused(), 0);
+        call.failure();
+    }
+
+    #[test]
+    fn the_deadline_ends_every_wait() {
+        let host = Host::new(Simulation::new().deadline(1_500), "schema = 1");
+        let call = host.call(|| until(180, |_| Ok(false)));
+        assert_eq!(call.failure().kind, FailureKind::Timeout);
+    }
+}

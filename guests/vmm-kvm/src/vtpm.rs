@@ -16,9 +16,12 @@ pub fn recover(facts: &Facts, directory: &str) -> Result<(), Failure> {
     if !facts.emulated_tpm {
         return Ok(());
     }
+    let apart = format!("{directory}/.tpm-state");
     if !is_kept(directory)? {
-        unpack(directory).or_warn("TPM_STATE of the virtual machine's template is not used");
+        unpack(directory, &apart).or_warn("TPM_STATE of the virtual machine's template is not used");
     }
+    // Also what an interrupted deploy has left.
+    filesystem::remove(&at(&apart), true)?;
     if is_kept(directory)? { carry("recover", facts, directory) } else { Ok(()) }
 }
 
@@ -61,18 +64,15 @@ fn is_kept(directory: &str) -> Result<bool, Failure> {
 /// After the restore of a backup the state is in the template, where users can write: an archive of
 /// `tpm/`. It is unpacked apart, so that nothing else in the folder can be overwritten by it, and so
 /// that a half-unpacked one is never taken for the state.
-fn unpack(directory: &str) -> Result<(), Failure> {
+fn unpack(directory: &str, apart: &str) -> Result<(), Failure> {
     let content = filesystem::read(&at(format!("{directory}/vm.xml")))?;
     let text = String::from_utf8_lossy(&content);
     let document = Document::parse(&text)?;
     let Some(state) = document.text("USER_TEMPLATE/TPM_STATE") else { return Ok(()) };
     let archive: String = state.split_whitespace().collect();
     let archive = STANDARD.decode(archive).map_err(|error| Failure::invalid(format!("TPM_STATE: {error}")))?;
-    let apart = format!("{directory}/.tpm-state");
-    filesystem::remove(&at(&apart), true)?;
-    filesystem::make_directory(&at(&apart), 0o700)?;
-    filesystem::unpack(&at(&apart), &archive)?;
-    let kept = filesystem::rename(&at(format!("{apart}/tpm")), &at(format!("{directory}/tpm")));
-    filesystem::remove(&at(&apart), true)?;
-    kept
+    filesystem::remove(&at(apart), true)?;
+    filesystem::make_directory(&at(apart), 0o700)?;
+    filesystem::unpack(&at(apart), &archive)?;
+    filesystem::rename(&at(format!("{apart}/tpm")), &at(format!("{directory}/tpm")))
 }

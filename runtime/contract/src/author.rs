@@ -26,7 +26,7 @@ pub fn generate(contract: &Contract, wit: &Path) -> TokenStream {
         #[cfg(target_family = "wasm")]
         pub use bindings::one::driver::{#(#shared,)* #(#capabilities,)*};
         #[cfg(not(target_family = "wasm"))]
-        #[allow(clippy::redundant_field_names)]
+        #[allow(clippy::redundant_field_names, clippy::unused_unit)]
         mod native_capabilities {
             #(pub use remotes_effect::#types;)*
             #clients
