@@ -162,7 +162,8 @@ mod tests {
     }
 
     fn configuration(tree: &Path, files: &[&str]) -> Configuration {
-        let policy = Policy { configuration: files.iter().map(|file| (*file).to_owned()).collect(), ..Policy::default() };
+        let policy =
+            Policy { configuration: files.iter().map(|file| (*file).to_owned()).collect(), ..Policy::default() };
         Configuration::new(tree, Arc::new(policy))
     }
 

@@ -100,8 +100,7 @@ impl Machine {
         match &mut self.libvirt {
             Some(libvirt) => Ok(libvirt),
             none => {
-                let libvirt =
-                    Libvirt::new(&self.libvirt_server, &mut self.configuration, &self.policy, self.deadline)?;
+                let libvirt = Libvirt::new(&self.libvirt_server, &mut self.configuration, &self.policy, self.deadline)?;
                 Ok(none.insert(libvirt))
             }
         }

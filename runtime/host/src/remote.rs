@@ -53,13 +53,18 @@ impl Hosts {
 /// The command that starts the server on a host. ssh hands the last words to a shell there: all are of
 /// characters that mean nothing to one.
 fn command(host: &str, directory: &Path) -> Result<Command, Failure> {
-    let plain = |text: &str, more: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || more.as_bytes().contains(&b));
+    let plain =
+        |text: &str, more: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || more.as_bytes().contains(&b));
     if host.is_empty() || host.len() > 253 || host.starts_with('-') || !plain(host, "._-") {
-        return Err(Failure::invalid(format!("{}: is no name of a host (letters, digits, `.`, `_`, `-`)", shown(host))));
+        return Err(Failure::invalid(format!(
+            "{}: is no name of a host (letters, digits, `.`, `_`, `-`)",
+            shown(host)
+        )));
     }
-    let directory = directory.to_str().filter(|text| text.starts_with('/') && plain(text, "._-/")).ok_or_else(|| {
-        Failure::invalid(format!("{}: is no folder that a host can have its remotes in", shown(directory)))
-    })?;
+    let directory =
+        directory.to_str().filter(|text| text.starts_with('/') && plain(text, "._-/")).ok_or_else(|| {
+            Failure::invalid(format!("{}: is no folder that a host can have its remotes in", shown(directory)))
+        })?;
     let ssh = system_program("ssh")
         .ok_or_else(|| Failure::unavailable(format!("host {host}: ssh is not installed (package openssh-client)")))?;
     let mut command = bare(ssh);
@@ -109,10 +114,7 @@ mod tests {
         let local = here(&effect).unwrap();
         assert!(local.nodes().iter().all(|node| **node == Node::Here));
         let place = |path: &str| Place { on: Node::Here, path: path.into() };
-        assert_eq!(
-            local,
-            Effect::Filesystem(filesystem::Effect::Copy { source: place("/a/on"), target: place("/b") })
-        );
+        assert_eq!(local, Effect::Filesystem(filesystem::Effect::Copy { source: place("/a/on"), target: place("/b") }));
         let run = |on| {
             Effect::Tools(tools::Effect::Run {
                 on,

@@ -76,7 +76,8 @@ impl Server {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = spawn(command, Vec::new()).map_err(ServerError::Start)?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (stdin, stdout, stderr) = (pipes.0.map(OwnedFd::from), pipes.1.map(OwnedFd::from), pipes.2.map(OwnedFd::from));
+        let (stdin, stdout, stderr) =
+            (pipes.0.map(OwnedFd::from), pipes.1.map(OwnedFd::from), pipes.2.map(OwnedFd::from));
         let ends = Feed::lasting(stdin, greeting)
             .and_then(|input| Ok((input, Capture::new(stdout, MAX_FRAME)?, Capture::new(stderr, ERRORS)?)));
         match ends {
@@ -95,9 +96,15 @@ impl Server {
 
     /// Has one effect carried out. After an error the server must not be asked again.
     pub fn ask(&mut self, effect: &Effect, deadline: Deadline) -> Result<Answer, ServerError> {
-        // An answer to nothing would be taken for the answer to this.
-        if self.ready && !self.output.bytes().is_empty() {
-            return Err(ServerError::Mismatch);
+        if self.ready {
+            self.output.advance().map_err(ServerError::Pipe)?;
+            // An answer to nothing would be taken for the answer to this.
+            if !self.output.bytes().is_empty() {
+                return Err(ServerError::Mismatch);
+            }
+            if self.output.is_closed() {
+                return Err(ServerError::Gone { sent: false, said: last_line(self.errors.bytes()) });
+            }
         }
         let mut request = Vec::new();
         frame::write(&mut request, effect)?;
@@ -180,9 +187,7 @@ fn belongs(effect: &Effect, answer: &Answer) -> bool {
         (Some(A::Image(expected)), A::Image(answer)) => discriminant(&expected) == discriminant(answer),
         (Some(A::Libvirt(expected)), A::Libvirt(answer)) => discriminant(&expected) == discriminant(answer),
         (Some(A::Tools(expected)), A::Tools(answer)) => discriminant(&expected) == discriminant(answer),
-        (Some(A::Configuration(expected)), A::Configuration(answer)) => {
-            discriminant(&expected) == discriminant(answer)
-        }
+        (Some(A::Configuration(expected)), A::Configuration(answer)) => discriminant(&expected) == discriminant(answer),
         _ => false,
     }
 }

@@ -71,9 +71,8 @@ impl Executor for Tools<'_> {
             return Ok(rustix::fs::access(&path, Access::EXEC_OK).is_ok());
         }
         let Ok(sudo) = sudo(tool) else { return Ok(false) };
-        let outcome = Process::new(sudo)
-            .arguments(["-n".into(), "-l".into(), path.into_os_string()])
-            .run(self.deadline)?;
+        let outcome =
+            Process::new(sudo).arguments(["-n".into(), "-l".into(), path.into_os_string()]).run(self.deadline)?;
         Ok(outcome.status == 0)
     }
 
@@ -81,9 +80,12 @@ impl Executor for Tools<'_> {
         let grant = self.granted(tool)?;
         grant.check(tool, arguments)?;
         let limit = usize::try_from(self.policy.limits.tool_output_kib).unwrap_or(usize::MAX).saturating_mul(1024);
-        self.process(tool, grant)?.arguments(arguments).input(stdin).limit(limit).run(self.deadline).map_err(|failure| {
-            Failure { message: format!("{}: {}", shown(tool), failure.message), ..failure }
-        })
+        self.process(tool, grant)?
+            .arguments(arguments)
+            .input(stdin)
+            .limit(limit)
+            .run(self.deadline)
+            .map_err(|failure| Failure { message: format!("{}: {}", shown(tool), failure.message), ..failure })
     }
 }
 

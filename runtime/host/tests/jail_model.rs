@@ -53,7 +53,10 @@ impl Model {
             path.drain(..skip);
             let plain = path.iter().take_while(|name| *name != "..").count();
             let longest = |pick: fn(&(Vec<String>, Vec<String>, Access)) -> &Vec<String>| {
-                self.grants.iter().filter(|grant| path[..plain].starts_with(pick(grant))).max_by_key(|grant| pick(grant).len())
+                self.grants
+                    .iter()
+                    .filter(|grant| path[..plain].starts_with(pick(grant)))
+                    .max_by_key(|grant| pick(grant).len())
             };
             let (root, used) = match (longest(|grant| &grant.0), longest(|grant| &grant.1)) {
                 (Some(grant), _) => (grant.1.clone(), grant.0.len()),
@@ -123,7 +126,8 @@ fn name() -> impl Strategy<Value = String> {
 
 /// The text of a link; `@` stands for the sandbox, `%` for its own name.
 fn target() -> impl Strategy<Value = String> {
-    let step = prop_oneof![4 => name(), 3 => Just("..".to_owned()), 1 => Just(".".to_owned()), 1 => Just(String::new())];
+    let step =
+        prop_oneof![4 => name(), 3 => Just("..".to_owned()), 1 => Just(".".to_owned()), 1 => Just(String::new())];
     let steps = prop::collection::vec(step, 1..5).prop_map(|steps| steps.join("/"));
     let top = prop::sample::select(vec!["one", "one/n", "three", "via", "really", "out", "one/../out", ".."]);
     prop_oneof![

@@ -172,9 +172,8 @@ impl Executor for Filesystem<'_> {
         let (from, to) = (self.jail.slot(&source.path)?, self.jail.slot(&target.path)?);
         self.jail.movable(&from)?;
         self.jail.movable(&to)?;
-        rustix::fs::renameat(from.folder().fd(), from.name(), to.folder().fd(), to.name()).map_err(|errno| {
-            failure(format!("{} → {}", source.path, target.path), "rename", errno)
-        })
+        rustix::fs::renameat(from.folder().fd(), from.name(), to.folder().fd(), to.name())
+            .map_err(|errno| failure(format!("{} → {}", source.path, target.path), "rename", errno))
     }
 
     fn copy(&mut self, source: &Place, target: &Place) -> Result<(), Failure> {

@@ -55,7 +55,9 @@ impl Jail {
                 let found = self.below(&grant.folder, outer, names, Last::Follow, hops)?;
                 found.folder(&grant.folder)?.into_fd()
             }
-            None => open_root(&grant.folder).map_err(|errno| failure(&grant.folder, "open the granted folder", errno))?,
+            None => {
+                open_root(&grant.folder).map_err(|errno| failure(&grant.folder, "open the granted folder", errno))?
+            }
         };
         let path = rustix::fs::readlink(proc_path(&fd), Vec::new())
             .map_err(|errno| failure(&grant.folder, "find out where the granted folder is", errno))?;
@@ -98,7 +100,9 @@ impl Jail {
             self.names_of(index).filter(|names| position.starts_with(names)).map(|names| names.len()).max()
         };
         (0..self.grants.len())
-            .filter_map(|index| Some((depth(index)?, index == walked, std::cmp::Reverse(self.grants[index].access), index)))
+            .filter_map(|index| {
+                Some((depth(index)?, index == walked, std::cmp::Reverse(self.grants[index].access), index))
+            })
             .max()
             .map_or(&self.grants[walked], |(.., index)| &self.grants[index])
     }

@@ -102,7 +102,8 @@ impl Process {
         deadline: Deadline,
     ) -> Result<(Vec<u8>, Vec<u8>), Failure> {
         let fail = |error: std::io::Error| io_failure(program, "talk to the program", &error);
-        let mut feed = Feed::new(child.stdin.take().map(OwnedFd::from), std::mem::take(&mut self.input)).map_err(fail)?;
+        let mut feed =
+            Feed::new(child.stdin.take().map(OwnedFd::from), std::mem::take(&mut self.input)).map_err(fail)?;
         let mut stdout = Capture::new(child.stdout.take().map(OwnedFd::from), self.limit).map_err(fail)?;
         let mut stderr = Capture::new(child.stderr.take().map(OwnedFd::from), self.limit).map_err(fail)?;
         loop {
