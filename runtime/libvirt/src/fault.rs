@@ -61,7 +61,7 @@ impl Fault {
         match self {
             Self::Refused(failure) => failure.clone(),
             Self::Asking(error) | Self::Changing(error) => {
-                Failure { kind: kind(error), message: format!("{subject}: {}", message(error)) }
+                Failure { kind: kind(error.code(), error.message()), message: format!("{subject}: {}", message(error)) }
             }
         }
     }
@@ -84,7 +84,7 @@ impl Fault {
 
 /// The failure of an attempt to connect.
 pub(crate) fn connecting(error: &Error, uri: &str) -> Failure {
-    let kind = match kind(error) {
+    let kind = match kind(error.code(), error.message()) {
         kind @ (FailureKind::Denied | FailureKind::Invalid | FailureKind::Unsupported) => kind,
         _ => FailureKind::Unavailable,
     };
@@ -105,10 +105,10 @@ fn transport(error: &Error) -> bool {
 }
 
 /// The kind that drivers see.
-fn kind(error: &Error) -> FailureKind {
+fn kind(code: ErrorNumber, message: &str) -> FailureKind {
     use ErrorNumber as E;
     use FailureKind as K;
-    match error.code() {
+    match code {
         E::NoDomain | E::NoDomainSnapshot | E::NoDomainMetadata | E::DeviceMissing => K::NotFound,
         E::DomExist => K::Exists,
         E::OperationTimeout | E::AgentCommandTimeout => K::Timeout,
@@ -138,22 +138,59 @@ fn kind(error: &Error) -> FailureKind {
         | E::NoOs
         | E::NoDevice
         | E::NoSource
-        | E::NoTarget => by_message(error, K::Invalid),
+        | E::NoTarget => by_message(message, K::Invalid),
         E::ResourceBusy | E::BlockCopyActive => K::Busy,
         E::AccessDenied | E::OperationDenied | E::AuthFailed | E::AuthCancelled | E::AuthUnavailable => K::Denied,
-        _ => by_message(error, K::Failed),
+        _ => by_message(message, K::Failed),
     }
 }
 
 /// libvirt reports some of what drivers react to only in words. Where its messages are translated the
 /// kind stays the general one.
-fn by_message(error: &Error, otherwise: FailureKind) -> FailureKind {
-    let says = |words: &[&str]| words.iter().any(|words| error.message().contains(words));
+fn by_message(message: &str, otherwise: FailureKind) -> FailureKind {
+    let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
     if says(&["active block job", "is in use", "is busy"]) {
         FailureKind::Busy
     } else if says(&["already exists", "is already defined", "is already active"]) {
         FailureKind::Exists
+    } else if says(&["unsupported flags"]) {
+        FailureKind::Unsupported
     } else {
         otherwise
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind;
+    use ErrorNumber as E;
+    use remotes_effect::types::FailureKind as K;
+    use virt::error::ErrorNumber;
+
+    #[test]
+    fn codes_and_words_become_kinds() {
+        for (code, message, expected) in [
+            (E::NoDomain, "Domain not found", K::NotFound),
+            (E::NoDomainSnapshot, "", K::NotFound),
+            (E::NoDomainMetadata, "", K::NotFound),
+            (E::OperationFailed, "domain 'one-5' already exists with uuid x", K::Exists),
+            (E::OperationInvalid, "domain is already active as 'one-5'", K::Exists),
+            (E::OperationTimeout, "cannot acquire state change lock", K::Timeout),
+            (E::AgentUnresponsive, "QEMU guest agent is not connected", K::Unavailable),
+            (E::NoConnect, "", K::Unavailable),
+            (E::OperationUnsupported, "", K::Unsupported),
+            (E::ConfigUnsupported, "vhost-net was requested for an interface, but is unavailable", K::Unsupported),
+            (E::XmlError, "", K::Invalid),
+            (E::BlockCopyActive, "domain has active block job", K::Busy),
+            (E::OperationInvalid, "domain has active block job", K::Busy),
+            (E::InternalError, "Node 'x' is busy: block device is in use by block job: backup", K::Busy),
+            (E::ResourceBusy, "", K::Busy),
+            (E::AccessDenied, "", K::Denied),
+            (E::OperationInvalid, "domain is not running", K::Failed),
+            (E::InternalError, "", K::Failed),
+            (E::Last, "", K::Failed),
+        ] {
+            assert_eq!(kind(code, message), expected, "{code:?} {message}");
+        }
     }
 }

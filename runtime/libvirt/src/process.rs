@@ -10,7 +10,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 use crate::{Server, Session, raw};
 
 /// Seconds after the action's deadline at which this process ends by itself, whatever libvirt is at.
-const GRACE: u64 = 5;
+const GRACE: u64 = 2;
 
 /// Serves effects on standard input and output until the client goes.
 ///
@@ -18,7 +18,6 @@ const GRACE: u64 = 5;
 /// would stay for ever: `SIGALRM` ends it soon after the deadline.
 pub fn run(uri: &str) -> Result<(), FrameError> {
     let (input, mut output) = own_streams()?;
-    virt::error::clear_error_callback();
     // What a panic says goes into the answer; standard error may be somebody's protocol.
     std::panic::set_hook(Box::new(|_| {}));
     frame::serve(&mut BufReader::new(input), &mut output, |hello| {

@@ -1,8 +1,9 @@
 //! The effect server: libvirt effects and nothing else.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::SystemTime;
 
+use remotes_effect::text::one_line;
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect, Executor, clock, libvirt, log};
 
@@ -22,18 +23,11 @@ impl Server {
 
     fn perform(&mut self, effect: &libvirt::Effect) -> libvirt::Answer {
         use libvirt::Executor as _;
-        let session = AssertUnwindSafe(&mut self.session);
         // A panic drops the connection with everything on it; the session connects anew.
-        let answer = match catch_unwind(move || { session }.0.execute(effect)) {
-            Ok(answer) => answer,
-            Err(panic) => match effect.refuse(after_panic(effect.changes(), panic.as_ref())) {
-                Some(answer) => answer,
-                None => std::panic::resume_unwind(panic),
-            },
-        };
+        let answer = guarded(effect, || self.session.execute(effect));
         match answer.failure() {
             Some(failure) => {
-                let message = format!("{}: {}", effect.name(), failure.message);
+                let message = one_line(&format!("{}: {}", effect.name(), failure.message));
                 effect.refuse(Failure { message, ..failure.clone() }).unwrap_or(answer)
             }
             None => answer,
@@ -62,13 +56,39 @@ fn seconds() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
+/// The work's answer, or the failure that a panic in it is.
+fn guarded(effect: &libvirt::Effect, work: impl FnOnce() -> libvirt::Answer) -> libvirt::Answer {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let failure = after_panic(effect.changes(), panic.as_ref());
+        effect.refuse(failure).unwrap_or_else(|| resume_unwind(panic))
+    })
+}
+
 fn after_panic(changes: bool, panic: &(dyn std::any::Any + Send)) -> Failure {
     let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let said = remotes_effect::text::one_line(said.unwrap_or("no message"));
+    let said = one_line(said.unwrap_or("no message"));
     match changes {
         true => {
             Failure::unknown(format!("the libvirt executor failed in mid-call, which may have taken effect: {said}"))
         }
         false => Failure::failed(format!("the libvirt executor failed in mid-call: {said}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::guarded;
+    use remotes_effect::libvirt::Effect;
+    use remotes_effect::types::{FailureKind, Node};
+
+    #[test]
+    fn a_panic_is_an_answer() {
+        let read = Effect::Domains { on: Node::Here };
+        let failure = guarded(&read, || panic!("two\nlines")).failure().unwrap().clone();
+        assert_eq!(failure.kind, FailureKind::Failed);
+        assert!(failure.message.ends_with("two\\nlines"), "{failure}");
+        let write = Effect::Destroy { on: Node::Here, domain: "one-5".to_owned() };
+        assert_eq!(guarded(&write, || panic!()).failure().unwrap().kind, FailureKind::Unknown);
     }
 }

@@ -34,7 +34,10 @@ pub(crate) struct View<'a> {
 
 impl Session {
     /// Nothing is connected yet. Without a table `[libvirt]` in the policy nothing ever is.
+    ///
+    /// From now on libvirt does not print its errors on this process's standard error.
     pub fn new(uri: &str, hello: &Hello) -> Self {
+        virt::error::clear_error_callback();
         Self {
             uri: uri.to_owned(),
             grant: hello.policy.libvirt.clone().unwrap_or_default(),

@@ -65,6 +65,11 @@ impl PrivateLibvirt {
         &self.uri
     }
 
+    /// The daemon's socket.
+    pub fn socket(&self) -> PathBuf {
+        socket(self.folder.path())
+    }
+
     /// The folder that holds everything; room for a test's own files below `guests`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -102,10 +107,13 @@ impl PrivateLibvirt {
         }
     }
 
-    /// Kills the daemon without warning; its guests go on. Returns when it is gone.
+    /// Kills the daemon, if one runs, without warning; its guests go on. Returns when it is gone.
     pub fn kill_daemon(&self) -> io::Result<()> {
-        self.signal(Signal::KILL)?;
-        until("the end of libvirtd", || Ok(self.daemon()?.is_none().then_some(())))
+        let Some(pid) = self.daemon()? else { return Ok(()) };
+        kill_process(pid, Signal::KILL)?;
+        // A zombie may have threads left that still listen.
+        let process = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
+        until("the end of libvirtd", || Ok((!process.exists()).then_some(())))
     }
 
     /// Starts a daemon (again) and waits until it accepts connections.
@@ -113,7 +121,7 @@ impl PrivateLibvirt {
         if let Some(input) = &mut self.keeper.stdin {
             input.write_all(b"\n")?;
         }
-        let socket = socket(self.folder.path());
+        let socket = self.socket();
         until("libvirtd's socket", || {
             if let Some(status) = self.keeper.try_wait()? {
                 return Err(io::Error::other(format!("libvirtd's namespace ended ({status}): {}", self.log())));

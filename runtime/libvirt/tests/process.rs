@@ -1,0 +1,108 @@
+//! The program: frames in, frames out, nothing else.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::io::{BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use remotes_effect::frame::{self, Hello, Ready};
+use remotes_effect::types::FailureKind;
+use remotes_effect::{Answer, Effect, libvirt};
+use support::{HERE, node, policy};
+use tempfile::tempdir;
+
+fn start(uri: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_remotes-libvirt"))
+        .arg(uri)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn greet(child: &mut Child, uri: &str, folder: &Path) -> BufReader<ChildStdout> {
+    let hello = Hello::new(policy(uri, folder), Duration::from_secs(600));
+    frame::write(child.stdin.as_mut().unwrap(), &hello).unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    frame::read::<Ready>(&mut output).unwrap();
+    output
+}
+
+fn ask(child: &mut Child, output: &mut BufReader<ChildStdout>, effect: libvirt::Effect) -> Answer {
+    frame::write(child.stdin.as_mut().unwrap(), &Effect::Libvirt(effect)).unwrap();
+    frame::read(output).unwrap()
+}
+
+#[test]
+fn serves_until_the_client_goes_and_prints_nothing() {
+    let folder = tempdir().unwrap();
+    let uri = node(folder.path());
+    let mut child = start(&uri);
+    let mut output = greet(&mut child, &uri, folder.path());
+    let find = |domain: &str| libvirt::Effect::Find { on: HERE, domain: domain.to_owned() };
+    let answer = ask(&mut child, &mut output, find("one-5"));
+    assert_eq!(answer.failure().unwrap().kind, FailureKind::NotFound);
+    let answer = ask(&mut child, &mut output, find("foreign"));
+    assert_eq!(answer.failure().unwrap().kind, FailureKind::Denied);
+    assert_eq!(
+        ask(&mut child, &mut output, libvirt::Effect::Domains { on: HERE }),
+        Answer::Libvirt(libvirt::Answer::Domains(Ok(vec![])))
+    );
+    drop(child.stdin.take());
+    let rest = child.wait_with_output().unwrap();
+    assert!(rest.status.success());
+    assert_eq!(String::from_utf8(rest.stderr).unwrap(), "", "libvirt's own error printing is off");
+}
+
+#[test]
+fn a_daemon_that_is_not_there_is_unavailable() {
+    let folder = tempdir().unwrap();
+    let uri = format!("qemu+unix:///system?socket={}/none", folder.path().display());
+    let mut child = start(&uri);
+    let mut output = greet(&mut child, &uri, folder.path());
+    let answer = ask(&mut child, &mut output, libvirt::Effect::Domains { on: HERE });
+    let failure = answer.failure().unwrap().clone();
+    assert_eq!(failure.kind, FailureKind::Unavailable, "{failure}");
+    assert!(failure.message.contains(&uri) && failure.message.contains("Failed to connect socket"), "{failure}");
+    drop(child.stdin.take());
+    let rest = child.wait_with_output().unwrap();
+    assert!(rest.status.success());
+    assert_eq!(String::from_utf8(rest.stderr).unwrap(), "");
+}
+
+#[test]
+fn frames_that_are_none_end_it() {
+    let mut child = start("test:///default");
+    child.stdin.as_mut().unwrap().write_all(b"{\"contract\":1}\n").unwrap();
+    let rest = child.wait_with_output().unwrap();
+    assert_eq!(rest.status.code(), Some(1));
+    assert!(rest.stdout.is_empty());
+    assert!(String::from_utf8(rest.stderr).unwrap().ends_with('\n'));
+}
+
+#[test]
+fn wrong_arguments_are_an_error_of_use() {
+    for arguments in [&[][..], &["--help"], &["test:///default", "more"]] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_remotes-libvirt")).args(arguments).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_server_without_client_ends_after_the_deadline() {
+    let mut child = start("test:///default");
+    let mut hello = Hello::new(policy("test:///default", Path::new("/nowhere")), Duration::ZERO);
+    hello.deadline_ms = 0;
+    // Its input stays open: only the alarm ends it.
+    let mut input = child.stdin.take().unwrap();
+    frame::write(&mut input, &hello).unwrap();
+    let status = child.wait().unwrap();
+    drop(input);
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(14), "SIGALRM");
+}
