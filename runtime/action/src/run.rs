@@ -3,7 +3,9 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::Arc;
 
+use remotes_effect::deadline::Deadline;
 use remotes_effect::journal::{Journal, Lines};
 use remotes_effect::log::Level;
 use remotes_effect::pipeline::Pipeline;
@@ -17,13 +19,18 @@ use crate::convention::{self, Printed};
 use crate::prepare::Prepared;
 use crate::tree::{Identity, Tree};
 
-/// The executor of this machine for an action. Log lines go to standard error as they come.
+/// The executor of this machine for a prepared action.
 pub fn machine(tree: &Tree, action: &str, prepared: &Prepared) -> Machine {
+    machine_for(tree, action, prepared.policy.clone(), prepared.deadline)
+}
+
+/// The executor of this machine under a policy. Log lines go to standard error as they come.
+pub fn machine_for(tree: &Tree, action: &str, policy: Arc<Policy>, deadline: Deadline) -> Machine {
     let action = action.to_owned();
     Machine::new(Surroundings {
-        policy: prepared.policy.clone(),
+        policy,
         tree: tree.root().to_owned(),
-        deadline: prepared.deadline,
+        deadline,
         libvirt_server: tree.program("remotes-libvirt"),
         log: Box::new(move |level, text| write_log(level, &action, text)),
     })

@@ -65,7 +65,8 @@ fn group(lines: &[Value]) -> Vec<[String; 4]> {
 
 fn arguments_of(value: &Value) -> String {
     let Value::Object(map) = value else { return String::new() };
-    let shown = map.iter().filter(|(key, _)| *key != "on").map(|(_, value)| match value {
+    let shown = map.iter().filter(|(key, _)| *key != "on").map(|(key, value)| match value {
+        Value::Number(mode) if key == "mode" => format!("mode {:04o}", mode.as_u64().unwrap_or_default()),
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         Value::Object(place) => place.get("path").and_then(Value::as_str).unwrap_or_default().to_owned(),
