@@ -52,6 +52,7 @@ test: setup ## All tests; real QEMU guests on a private libvirtd included
 
 bench: setup ## Measures the promises about speed and memory, as a table and as JSON
 	@$(MAKE) build PROFILE=release
+	@$(CARGO) build --release $(LOCKED) -p remotes-bench
 	@REMOTES_DIST=$(abspath $(TARGET))/dist-release $(CARGO) run --quiet --release $(LOCKED) -p remotes-bench
 
 lint: setup ## Format, clippy, licences, bans, advisories
