@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::document::domain_name;
+use super::domain::{check_document, check_domain_document};
 use super::pattern::{Pattern, any, listed};
 use super::{Access, PathGrants};
 use crate::libvirt::Effect;
@@ -19,6 +19,18 @@ pub struct LibvirtGrant {
     /// Commands of the guest agent that may be sent.
     #[serde(default)]
     pub guest_agent: Vec<String>,
+    /// Programs that a domain may name: emulators, helpers of file systems, scripts of interfaces.
+    #[serde(default)]
+    pub programs: Vec<Pattern>,
+    /// Kinds of host devices that a domain may have: `pci`, `mdev`, `usb`, `redirdev`; `seclabel` to set labels.
+    #[serde(default)]
+    pub host_devices: Vec<String>,
+    /// Protocols of storage reached by network: `rbd`, `iscsi`, `gluster`, `sheepdog`, …
+    #[serde(default)]
+    pub network_storage: Vec<String>,
+    /// Whether elements of the emulators' own namespaces (`qemu:commandline`) may pass options unseen.
+    #[serde(default)]
+    pub emulator_options: bool,
 }
 
 impl LibvirtGrant {
@@ -54,10 +66,6 @@ impl LibvirtGrant {
         if is_uuid(domain) { Ok(()) } else { self.check_domain(domain) }
     }
 
-    fn check_document(&self, xml: &str) -> Result<(), Failure> {
-        self.check_domain(&domain_name(xml)?)
-    }
-
     fn check_agent(&self, command: &str) -> Result<(), Failure> {
         let value: serde_json::Value = serde_json::from_str(command)
             .map_err(|error| Failure::invalid(format!("guest agent: the command is not JSON: {error}")))?;
@@ -73,7 +81,7 @@ impl LibvirtGrant {
     /// Checks everything that the effect itself shows.
     pub(super) fn check(&self, effect: &Effect, paths: &PathGrants) -> Result<(), Failure> {
         match effect {
-            Effect::Create { xml, .. } | Effect::Define { xml, .. } => self.check_document(xml),
+            Effect::Create { xml, .. } | Effect::Define { xml, .. } => check_domain_document(self, paths, xml),
             Effect::Domains { .. } => Ok(()),
             Effect::Undefine { domain, .. }
             | Effect::Find { domain, .. }
@@ -86,9 +94,7 @@ impl LibvirtGrant {
             | Effect::Resume { domain, .. }
             | Effect::WakeUp { domain, .. }
             | Effect::SyncTime { domain, .. }
-            | Effect::AttachDevice { domain, .. }
             | Effect::DetachDevice { domain, .. }
-            | Effect::UpdateDevice { domain, .. }
             | Effect::ResizeBlock { domain, .. }
             | Effect::SetVcpus { domain, .. }
             | Effect::SetMemory { domain, .. }
@@ -97,10 +103,15 @@ impl LibvirtGrant {
             | Effect::Snapshots { domain, .. }
             | Effect::SnapshotCurrent { domain, .. }
             | Effect::SnapshotXml { domain, .. }
-            | Effect::SnapshotCreate { domain, .. }
-            | Effect::SnapshotRedefine { domain, .. }
             | Effect::SnapshotRevert { domain, .. }
             | Effect::SnapshotDelete { domain, .. } => self.check_reference(domain),
+            Effect::AttachDevice { domain, xml, .. }
+            | Effect::UpdateDevice { domain, xml, .. }
+            | Effect::SnapshotCreate { domain, xml, .. }
+            | Effect::SnapshotRedefine { domain, xml, .. } => {
+                self.check_reference(domain)?;
+                check_document(self, paths, xml)
+            }
             Effect::Save { domain, path, .. } => {
                 self.check_reference(domain)?;
                 paths.check(path, Access::ReadWrite)
@@ -108,7 +119,7 @@ impl LibvirtGrant {
             Effect::SavedXml { path, .. } => paths.check(path, Access::ReadOnly),
             Effect::Restore { path, xml, .. } => {
                 paths.check(path, Access::ReadOnly)?;
-                xml.as_deref().map_or(Ok(()), |xml| self.check_document(xml))
+                xml.as_deref().map_or(Ok(()), |xml| check_domain_document(self, paths, xml))
             }
             Effect::GuestAgent { domain, command, .. } => {
                 self.check_reference(domain)?;

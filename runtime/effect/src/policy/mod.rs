@@ -18,6 +18,7 @@
 
 mod check;
 mod document;
+mod domain;
 mod file;
 mod libvirt;
 mod limits;
@@ -30,6 +31,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use document::{check_encoding, domain_name};
+pub use domain::{check_document, check_domain_document};
 pub use file::{PolicyError, Source};
 pub use libvirt::{LibvirtGrant, is_uuid};
 pub use limits::Limits;

@@ -54,6 +54,10 @@ fn explain(file: &Path, json: bool) -> Result<ExitCode> {
             println!("  daemons          {}", patterns(&grant.uris));
             println!("  domains          {}", patterns(&grant.domains));
             println!("  guest agent      {}", words(&grant.guest_agent));
+            println!("  programs         {}", patterns(&grant.programs));
+            println!("  host devices     {}", words(&grant.host_devices));
+            println!("  network storage  {}", words(&grant.network_storage));
+            println!("  emulator options {}", if grant.emulator_options { "any" } else { "none" });
         }
         None => println!("\nhypervisor\n  none"),
     }
