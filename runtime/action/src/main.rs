@@ -65,7 +65,7 @@ fn perform(tree: &Tree, identity: &Identity, prepared: &Prepared) -> Printed {
     if let Some(lines) = policy_journal(&prepared.policy, identity) {
         journal.0.push(Box::new(lines));
     }
-    let outcome = run(prepared, journal, machine(tree, &identity.action, prepared));
+    let outcome = run(prepared, journal, machine(tree, identity, prepared));
     if let Err(error) = &outcome.result {
         tracing::error!(%identity, %error, "the driver did not come to a reply");
     }

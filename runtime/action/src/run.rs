@@ -20,13 +20,14 @@ use crate::prepare::Prepared;
 use crate::tree::{Identity, Tree};
 
 /// The executor of this machine for a prepared action.
-pub fn machine(tree: &Tree, action: &str, prepared: &Prepared) -> Machine {
-    machine_for(tree, action, prepared.policy.clone(), prepared.deadline)
+pub fn machine(tree: &Tree, identity: &Identity, prepared: &Prepared) -> Machine {
+    machine_for(tree, identity, prepared.policy.clone(), prepared.deadline)
 }
 
 /// The executor of this machine under a policy. Log lines go to standard error as they come.
-pub fn machine_for(tree: &Tree, action: &str, policy: Arc<Policy>, deadline: Deadline) -> Machine {
-    let action = action.to_owned();
+pub fn machine_for(tree: &Tree, identity: &Identity, policy: Arc<Policy>, deadline: Deadline) -> Machine {
+    let action = identity.action.clone();
+    let actions = tree.actions(&identity.subsystem, &identity.driver);
     Machine::new(Surroundings {
         policy,
         tree: tree.root().to_owned(),
@@ -34,6 +35,7 @@ pub fn machine_for(tree: &Tree, action: &str, policy: Arc<Policy>, deadline: Dea
         libvirt_server: tree.program("remotes-libvirt"),
         log: Box::new(move |level, text| write_log(level, &action, text)),
     })
+    .with_actions(actions)
 }
 
 /// Writes one log line of the convention.

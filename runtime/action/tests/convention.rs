@@ -12,7 +12,10 @@ use remotes_effect::{Call, Reply, vmm};
 
 fn call(action: &str, argv: &[&str], stdin: &str) -> Result<vmm::Call, ConventionError> {
     let argv: Vec<String> = argv.iter().map(|argument| (*argument).to_owned()).collect();
-    convention::call("vmm", action, &argv, stdin.as_bytes()).map(|Call::Vmm(call)| call)
+    convention::call("vmm", action, &argv, stdin.as_bytes()).map(|call| match call {
+        Call::Vmm(call) => call,
+        other => panic!("{other:?}"),
+    })
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which effects change something outside the driver. The plan asks for it, the libvirt executor
 //! decides by it whether a lost call may be sent again.
 
-use crate::{Effect, clock, filesystem, image, libvirt, log, tools};
+use crate::{Effect, clock, filesystem, hooks, image, iptables, libvirt, links, locks, log, tools};
 
 impl Effect {
     /// Whether carrying this out can change the outside. Written out in full, so that a new function
@@ -16,6 +16,16 @@ impl Effect {
             Self::Libvirt(effect) => effect.changes(),
             Self::Tools(tools::Effect::Available { .. }) => false,
             Self::Tools(tools::Effect::Run { .. }) => true,
+            Self::Hooks(hooks::Effect::Entries { .. }) => false,
+            Self::Hooks(hooks::Effect::Run { .. }) => true,
+            // A lock is gone with the action, and a plan must not wait for one.
+            Self::Locks(locks::Effect::Acquire { .. }) => true,
+            Self::Iptables(
+                iptables::Effect::Apply { .. }
+                | iptables::Effect::AddMembers { .. }
+                | iptables::Effect::RemoveMembers { .. },
+            ) => true,
+            Self::Links(effect) => effect.changes(),
         }
     }
 }
@@ -32,6 +42,29 @@ impl filesystem::Effect {
             | Self::SetMode { .. }
             | Self::Remove { .. }
             | Self::Unpack { .. } => true,
+        }
+    }
+}
+
+impl links::Effect {
+    /// Whether carrying this out can change the outside.
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Entries {} | Self::Addresses { .. } => false,
+            Self::MakeBridge { .. }
+            | Self::MakeVlan { .. }
+            | Self::MakeVxlan { .. }
+            | Self::Remove { .. }
+            | Self::RemoveUnusedBridge { .. }
+            | Self::SetMaster { .. }
+            | Self::SetMtu { .. }
+            | Self::FilterVlans { .. }
+            | Self::AddVlans { .. }
+            | Self::RemoveVlans { .. }
+            | Self::AddRoute { .. }
+            | Self::RemoveRoute { .. }
+            | Self::AddProxy { .. }
+            | Self::RemoveProxy { .. } => true,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod deadline;
 pub mod failure;
 pub mod frame;
 pub mod journal;
+pub mod network;
 pub mod pipeline;
 pub mod policy;
 pub mod recording;

@@ -11,6 +11,7 @@ pub mod image;
 pub mod jail;
 mod libvirt;
 mod machine;
+pub mod network;
 pub mod process;
 mod remote;
 mod report;

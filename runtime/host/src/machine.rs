@@ -8,7 +8,9 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::log::Level;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::{Failure, Node};
-use remotes_effect::{Answer, Effect, clock, configuration, filesystem, image, log, tools};
+use remotes_effect::{
+    Answer, Effect, clock, configuration, filesystem, hooks, image, iptables, links, locks, log, tools,
+};
 
 use crate::clock::Clock;
 use crate::configuration::Configuration;
@@ -16,6 +18,10 @@ use crate::filesystem::Filesystem;
 use crate::image::Images;
 use crate::jail::Jail;
 use crate::libvirt::Libvirt;
+use crate::network::hooks::Hooks;
+use crate::network::iptables::Iptables;
+use crate::network::links::Links;
+use crate::network::locks::Locks;
 use crate::remote::{Hosts, REMOTE_DIRECTORY};
 use crate::tools::Tools;
 
@@ -44,6 +50,8 @@ pub struct Machine {
     configuration: Configuration,
     libvirt: Option<Libvirt>,
     hosts: Hosts,
+    locks: Locks,
+    actions: Option<PathBuf>,
 }
 
 impl Machine {
@@ -60,7 +68,21 @@ impl Machine {
             log,
             jail: OnceCell::new(),
             libvirt: None,
+            locks: Locks::default(),
+            actions: None,
         }
+    }
+
+    /// The driver's actions lie in this folder; their hooks are beside them.
+    pub fn with_actions(mut self, folder: PathBuf) -> Self {
+        self.actions = Some(folder);
+        self
+    }
+
+    /// The locks of network drivers lie in this folder instead of `/tmp`.
+    pub fn with_lock_directory(mut self, directory: PathBuf) -> Self {
+        self.locks = Locks::below(directory);
+        self
     }
 
     /// Hosts have the remotes tree in this folder instead of [`REMOTE_DIRECTORY`].
@@ -92,8 +114,24 @@ impl Machine {
                 let mut executor = Tools::new(&self.policy, &self.tree, self.deadline);
                 Answer::Tools(tools::Executor::execute(&mut executor, effect))
             }
+            Effect::Hooks(effect) => Answer::Hooks(hooks::Executor::execute(&mut self.hooks()?, effect)),
+            Effect::Locks(effect) => {
+                Answer::Locks(locks::Executor::execute(&mut self.locks.until(self.deadline), effect))
+            }
+            Effect::Iptables(effect) => {
+                Answer::Iptables(iptables::Executor::execute(&mut Iptables::new(self.deadline), effect))
+            }
+            Effect::Links(effect) => Answer::Links(links::Executor::execute(&mut Links::new(self.deadline), effect)),
             Effect::Libvirt(_) => return self.libvirt()?.call(effect),
         })
+    }
+
+    fn hooks(&self) -> Result<Hooks<'_>, Failure> {
+        let folder = self.actions.as_deref().ok_or_else(|| {
+            Failure::unsupported("hooks: this runtime was not told where the driver's actions lie".to_owned())
+        })?;
+        let output = usize::try_from(self.policy.limits.tool_output_kib).unwrap_or(usize::MAX).saturating_mul(1024);
+        Ok(Hooks::new(folder, self.deadline, output))
     }
 
     fn libvirt(&mut self) -> Result<&mut Libvirt, Failure> {

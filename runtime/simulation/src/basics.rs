@@ -74,4 +74,8 @@ impl configuration::Executor for Simulation {
     fn get(&mut self, key: &str) -> Result<Option<String>, Failure> {
         Ok(self.configuration.get(key).cloned())
     }
+
+    fn keys(&mut self, prefix: &str) -> Result<Vec<String>, Failure> {
+        Ok(self.configuration.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+    }
 }

@@ -1,9 +1,11 @@
 //! Effects for people: one line each.
 
+mod network;
+
 use remotes_effect::libvirt::Scope;
 use remotes_effect::text::{one_line, shortened};
 use remotes_effect::types::{Node, Place};
-use remotes_effect::{Effect, clock, configuration, filesystem, image, libvirt, log, tools};
+use remotes_effect::{Effect, clock, configuration, filesystem, image, libvirt, locks, log, tools};
 use roxmltree::Document;
 
 use crate::libvirt::{Definition, count_disks};
@@ -19,10 +21,15 @@ pub fn describe(effect: &Effect) -> String {
             format!("{} {}", format!("{level:?}").to_lowercase(), shown(message))
         }
         Effect::Configuration(configuration::Effect::Get { key }) => shown(key),
+        Effect::Configuration(configuration::Effect::Keys { prefix }) => format!("{}*", shown(prefix)),
         Effect::Filesystem(effect) => of_filesystem(effect),
         Effect::Image(effect) => of_image(effect),
         Effect::Tools(tools::Effect::Available { tool, .. }) => shown(tool),
         Effect::Tools(tools::Effect::Run { tool, arguments, stdin, .. }) => of_run(tool, arguments, stdin),
+        Effect::Hooks(effect) => network::of_hooks(effect),
+        Effect::Locks(locks::Effect::Acquire { name }) => shown(name),
+        Effect::Iptables(effect) => network::of_iptables(effect),
+        Effect::Links(effect) => network::of_links(effect),
         Effect::Libvirt(effect) => of_libvirt(effect),
     };
     let mut line = effect.name().to_owned();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{Entry, File, Image, Link, Tree};
 use crate::libvirt::{Domain, Guest, Hypervisor};
+use crate::network::Network;
 use crate::tools::Tools;
 
 /// A machine: its files, its hypervisor, its programs. The methods that take `self` build one for a
@@ -19,6 +20,8 @@ pub struct Machine {
     pub libvirt: Hypervisor,
     /// Programs that can be run.
     pub tools: Tools,
+    /// Links, packet filter, hooks.
+    pub network: Network,
 }
 
 impl Machine {

@@ -3,6 +3,7 @@
 
 mod lines;
 mod vmm;
+mod vnm;
 
 use remotes_effect::types::Failure;
 use remotes_effect::{Call, Reply};
@@ -64,6 +65,7 @@ impl Printed {
 pub fn call(subsystem: &str, action: &str, argv: &[String], stdin: &[u8]) -> Result<Call, ConventionError> {
     match subsystem {
         "vmm" => vmm::call(action, argv, stdin).map(Call::Vmm),
+        "vnm" => vnm::call(action, argv, stdin).map(Call::Vnm),
         other => Err(ConventionError::Subsystem(other.to_owned())),
     }
 }
@@ -72,6 +74,8 @@ pub fn call(subsystem: &str, action: &str, argv: &[String], stdin: &[u8]) -> Res
 pub fn print(call: &Call, reply: &Reply) -> Printed {
     match (call, reply) {
         (Call::Vmm(call), Reply::Vmm(reply)) => vmm::print(call, reply),
+        (Call::Vnm(call), Reply::Vnm(reply)) => vnm::print(call, reply),
+        (call, _) => print_failure(call, &Failure::failed("the driver answered for another subsystem".to_owned())),
     }
 }
 
@@ -79,5 +83,6 @@ pub fn print(call: &Call, reply: &Reply) -> Printed {
 pub fn print_failure(call: &Call, failure: &Failure) -> Printed {
     match call {
         Call::Vmm(call) => vmm::print_failure(call, failure),
+        Call::Vnm(call) => vnm::print_failure(call, failure),
     }
 }

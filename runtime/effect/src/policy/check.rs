@@ -3,7 +3,8 @@
 use super::pattern::{any, listed};
 use super::{Access, Policy};
 use crate::types::{Failure, Node, Place};
-use crate::{Effect, filesystem, image, tools};
+use crate::network::names;
+use crate::{Effect, filesystem, hooks, image, locks, tools};
 
 impl Policy {
     /// Whether the effect is within the grants, as far as the effect itself shows. Executors ask for
@@ -15,6 +16,18 @@ impl Policy {
             Effect::Filesystem(effect) => self.check_filesystem(effect),
             Effect::Image(effect) => self.check_image(effect),
             Effect::Tools(effect) => self.check_tool(effect),
+            Effect::Hooks(effect) => self.check_hook(effect),
+            Effect::Locks(locks::Effect::Acquire { name }) => self.check_lock(name),
+            Effect::Iptables(iptables) => match &self.iptables {
+                Some(grant) => grant.check(iptables),
+                None => Err(Failure::denied(
+                    "the driver's policy grants no packet filter; a table [iptables] would".to_owned(),
+                )),
+            },
+            Effect::Links(links) => match &self.links {
+                Some(grant) => grant.check(links),
+                None => Err(Failure::denied("the driver's policy grants no links; a table [links] would".to_owned())),
+            },
             Effect::Libvirt(libvirt) => match &self.libvirt {
                 Some(grant) => grant.check(libvirt, &self.paths),
                 None => Err(Failure::denied(format!(
@@ -79,6 +92,36 @@ impl Policy {
                 self.path(source, Access::ReadOnly)?;
                 self.path(target, Access::ReadWrite)
             }
+        }
+    }
+
+    fn check_lock(&self, name: &str) -> Result<(), Failure> {
+        names::lock(name)?;
+        match any(&self.locks, name) {
+            true => Ok(()),
+            false => Err(Failure::denied(format!(
+                "lock {name}: granted are {}; `locks` in the driver's policy would allow it",
+                listed(&self.locks)
+            ))),
+        }
+    }
+
+    fn check_hook(&self, effect: &hooks::Effect) -> Result<(), Failure> {
+        let action = match effect {
+            hooks::Effect::Entries { action } => action,
+            hooks::Effect::Run { action, name, arguments, .. } => {
+                names::hook(name)?;
+                if arguments.iter().any(|argument| argument.contains('\0')) {
+                    return Err(Failure::invalid(format!("hook {name}: an argument has a NUL")));
+                }
+                action
+            }
+        };
+        match self.hooks.contains(action) {
+            true => Ok(()),
+            false => Err(Failure::denied(format!(
+                "hooks of {action:?}: `hooks` in the driver's policy would allow them"
+            ))),
         }
     }
 

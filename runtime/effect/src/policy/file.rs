@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::{Policy, SCHEMA, normalized};
+use crate::network::names::{self, Network};
 
 /// Where a policy came from, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,13 @@ impl Policy {
             if file.starts_with('/') || file.split('/').any(|part| part == ".." || part.is_empty()) {
                 return Err(format!("configuration: {file:?} is not a path below the tree's etc"));
             }
+        }
+        let networks = self.iptables.iter().flat_map(|grant| &grant.networks);
+        for network in networks.chain(self.links.iter().flat_map(|grant| &grant.networks)) {
+            Network::parse(network).map_err(|failure| format!("networks: {}", failure.message))?;
+        }
+        for chain in self.iptables.iter().flat_map(|grant| &grant.callers) {
+            names::chain(chain).map_err(|failure| format!("[iptables]: callers: {}", failure.message))?;
         }
         if let Some(journal) = self.journal.as_deref().filter(|journal| !journal.starts_with('/')) {
             return Err(format!("journal = {journal:?}: expected an absolute path"));

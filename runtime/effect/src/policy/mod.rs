@@ -20,8 +20,10 @@ mod check;
 mod document;
 mod domain;
 mod file;
+mod iptables;
 mod libvirt;
 mod limits;
+mod links;
 mod paths;
 mod pattern;
 mod tools;
@@ -33,8 +35,10 @@ use serde::{Deserialize, Serialize};
 pub use document::{check_encoding, domain_name};
 pub use domain::{check_document, check_domain_document};
 pub use file::{PolicyError, Source};
+pub use iptables::IptablesGrant;
 pub use libvirt::{LibvirtGrant, is_uuid};
 pub use limits::Limits;
+pub use links::LinksGrant;
 pub use paths::{Access, PathGrants, normalized};
 pub use pattern::Pattern;
 pub use tools::{ArgumentPattern, ToolGrant};
@@ -51,6 +55,12 @@ pub struct Policy {
     /// The hypervisor; absent: no access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub libvirt: Option<LibvirtGrant>,
+    /// The packet filter; absent: no access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iptables: Option<IptablesGrant>,
+    /// Network links; absent: no access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<LinksGrant>,
     /// Folders, with `ro` or `rw`.
     #[serde(default)]
     pub paths: PathGrants,
@@ -60,6 +70,12 @@ pub struct Policy {
     /// Other hosts on which effects may happen, as patterns of names.
     #[serde(default)]
     pub hosts: Vec<Pattern>,
+    /// Locks that it may take, as patterns of names.
+    #[serde(default)]
+    pub locks: Vec<Pattern>,
+    /// Actions whose hooks may be run.
+    #[serde(default)]
+    pub hooks: Vec<String>,
     /// Configuration files, below the tree's `etc`, that the driver's keys are read from; later ones win.
     #[serde(default)]
     pub configuration: Vec<String>,

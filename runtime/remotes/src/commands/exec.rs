@@ -37,7 +37,7 @@ pub fn run(arguments: &Exec, json: bool) -> Result<ExitCode> {
     }
     let recorder = arguments.record.as_deref().map(|path| recorder(path, &identity, &prepared)).transpose()?;
     let journal = (Several(journals), recorder);
-    let outcome = call(&prepared, journal, machine(&tree, &identity.action, &prepared));
+    let outcome = call(&prepared, journal, machine(&tree, &identity, &prepared));
     if let Some(recorder) = outcome.pipeline.journal.1 {
         let stopped = outcome.result.as_ref().err().map(ToString::to_string);
         recorder.finish(outcome.result.as_ref().ok(), stopped.as_deref())?;
@@ -73,7 +73,7 @@ fn recorder(path: &Path, identity: &Identity, prepared: &Prepared) -> Result<Rec
 
 /// Lists what the action would change.
 fn plan(tree: &Tree, identity: &Identity, prepared: &Prepared, json: bool) -> Result<ExitCode> {
-    let machine = machine(tree, &identity.action, prepared);
+    let machine = machine(tree, identity, prepared);
     let executor = Plan::new(machine);
     let outcome = call(prepared, Several::default(), executor);
     let steps = outcome.pipeline.executor.steps();

@@ -61,6 +61,7 @@ fn explain(file: &Path, json: bool) -> Result<ExitCode> {
         }
         None => println!("\nhypervisor\n  none"),
     }
+    network(&policy);
     println!("\nfolders");
     for (folder, access) in &policy.paths.0 {
         println!("  {}  {folder}", access.name());
@@ -77,6 +78,31 @@ fn explain(file: &Path, json: bool) -> Result<ExitCode> {
     println!("journal            {}", policy.journal.as_deref().unwrap_or("none"));
     limits(&policy.limits);
     Ok(ExitCode::SUCCESS)
+}
+
+fn network(policy: &Policy) {
+    if let Some(grant) = &policy.links {
+        println!("\nlinks");
+        println!("  bridges          {}", patterns(&grant.bridges));
+        println!("  uplinks          {}", patterns(&grant.uplinks));
+        println!("  devices          {}", patterns(&grant.devices));
+        println!("  machines' ports  {}", patterns(&grant.ports));
+        println!("  routes within    {}", words(&grant.networks));
+    }
+    if let Some(grant) = &policy.iptables {
+        println!("\npacket filter");
+        println!("  chains           {}", patterns(&grant.chains));
+        println!("  shared chains    {}", patterns(&grant.shared));
+        println!("  called from      {}", words(&grant.callers));
+        println!("  sets             {}", patterns(&grant.sets));
+        println!("  for ports        {}", patterns(&grant.ports));
+        println!("  for addresses    {}", words(&grant.networks));
+        println!("  port forwarding  {}", if grant.port_forwarding { "yes" } else { "no" });
+    }
+    if !policy.locks.is_empty() || !policy.hooks.is_empty() {
+        println!("\nlocks              {}", patterns(&policy.locks));
+        println!("hooks of           {}", words(&policy.hooks));
+    }
 }
 
 fn limits(limits: &Limits) {

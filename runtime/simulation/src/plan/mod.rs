@@ -2,6 +2,7 @@
 
 mod domains;
 mod files;
+mod network;
 mod reality;
 mod shadow;
 
@@ -36,6 +37,8 @@ pub struct Plan<E> {
     /// Until the clock has been read: how long the action may take.
     limit: Option<Duration>,
     started: bool,
+    /// Whether the overlay has the real links.
+    linked: bool,
 }
 
 impl<E: Executor> Plan<E> {
@@ -49,6 +52,7 @@ impl<E: Executor> Plan<E> {
             steps: Vec::new(),
             limit: None,
             started: false,
+            linked: false,
         }
     }
 
@@ -122,6 +126,9 @@ impl<E: Executor> Executor for Plan<E> {
             }
             Effect::Filesystem(on_files) => self.filesystem(effect, on_files),
             Effect::Image(on_image) => self.image(effect, on_image),
+            Effect::Hooks(on_hooks) => self.hooks(effect, on_hooks),
+            Effect::Locks(_) | Effect::Iptables(_) => (self.pretend(effect), true),
+            Effect::Links(on_links) => (self.links(effect, on_links), true),
             Effect::Libvirt(on_domain) => (self.libvirt(effect, on_domain), true),
         };
         if done && effect.changes() && answer.failure().is_none() {

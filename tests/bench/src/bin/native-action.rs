@@ -32,9 +32,9 @@ fn main() -> Result<ExitCode> {
     if let Some(lines) = policy_journal(&policy, &identity) {
         journal.0.push(Box::new(lines));
     }
-    let executor = machine_for(&tree, &identity.action, policy.clone(), deadline);
+    let executor = machine_for(&tree, &identity, policy.clone(), deadline);
     let pipeline = Rc::new(RefCell::new(Piped(Pipeline::new(policy, journal, executor))));
-    let Call::Vmm(typed) = call.clone();
+    let Call::Vmm(typed) = call.clone() else { anyhow::bail!("expected a hypervisor action") };
     let reply = remotes_sdk::native::with(&pipeline, || remotes_sdk::call_vmm::<Kvm>(typed));
     let printed = convention::print(&call, &Reply::Vmm(reply));
     emit(&printed);

@@ -1,4 +1,6 @@
-//! The operator's configuration files, in shell syntax as far as the stock readers know it.
+//! The operator's configuration files: in shell syntax as far as the stock readers know it, or in YAML.
+
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,7 +24,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub struct Configuration {
     folder: PathBuf,
     policy: Arc<Policy>,
-    values: Option<BTreeMap<String, String>>,
+    values: Option<Vec<(String, String)>>,
 }
 
 impl Configuration {
@@ -33,11 +35,15 @@ impl Configuration {
 
     /// The value of a key; none where no file sets it.
     pub fn value(&mut self, key: &str) -> Result<Option<String>, Failure> {
-        let values = match &mut self.values {
-            Some(values) => values,
-            none => none.insert(read_all(&self.folder, &self.policy.configuration)?),
-        };
-        Ok(values.get(key).cloned())
+        let values = self.values()?;
+        Ok(values.iter().rev().find(|(other, _)| other == key).map(|(_, value)| value.clone()))
+    }
+
+    fn values(&mut self) -> Result<&[(String, String)], Failure> {
+        match &mut self.values {
+            Some(values) => Ok(values),
+            none => Ok(none.insert(read_all(&self.folder, &self.policy.configuration)?)),
+        }
     }
 }
 
@@ -45,18 +51,33 @@ impl Executor for Configuration {
     fn get(&mut self, key: &str) -> Result<Option<String>, Failure> {
         self.value(key)
     }
+
+    fn keys(&mut self, prefix: &str) -> Result<Vec<String>, Failure> {
+        let mut keys: Vec<String> = Vec::new();
+        for (key, _) in self.values()?.iter().filter(|(key, _)| key.starts_with(prefix)) {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        Ok(keys)
+    }
 }
 
 /// Later files win.
-fn read_all(folder: &Path, files: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let mut values = BTreeMap::new();
+fn read_all(folder: &Path, files: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let mut values = Vec::new();
     for file in files {
         // The policy file's reader refuses these, too; a policy may also come through a pipe.
         if file.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(Failure::invalid(format!("configuration: {}: is no path below the tree's etc", shown(file))));
         }
-        if let Some(text) = read(&folder.join(file))? {
-            values.append(&mut parse(&text));
+        let path = folder.join(file);
+        match read(&path)? {
+            Some(text) if yaml::is_yaml(file) => values.extend(
+                yaml::parse(&text).map_err(|failure| Failure::invalid(format!("{}: {}", shown(&path), failure.message)))?,
+            ),
+            Some(text) => values.extend(parse(&text)),
+            None => {}
         }
     }
     Ok(values)
@@ -177,6 +198,21 @@ mod tests {
         assert_eq!(read.value("KEY").unwrap().as_deref(), Some("b"));
         assert_eq!(read.value("A").unwrap().as_deref(), Some("1"));
         assert_eq!(read.value("B").unwrap(), None);
+    }
+
+    #[test]
+    fn files_in_yaml_are_read_beside_the_others() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(tree.path().join("etc/vnm")).unwrap();
+        std::fs::write(tree.path().join("etc/vnm/OpenNebulaNetwork.conf"), ":b: 1\n:a:\n  :y: 2\n  :x: 3\n").unwrap();
+        std::fs::write(tree.path().join("etc/kvmrc"), "b=4\n").unwrap();
+        let mut read = configuration(tree.path(), &["vnm/OpenNebulaNetwork.conf", "kvmrc"]);
+        assert_eq!(read.keys("").unwrap(), ["b", "a.y", "a.x"]);
+        assert_eq!(read.keys("a.").unwrap(), ["a.y", "a.x"]);
+        assert_eq!(read.value("b").unwrap().as_deref(), Some("4"));
+        std::fs::write(tree.path().join("etc/vnm/OpenNebulaNetwork.conf"), "[").unwrap();
+        let mut read = configuration(tree.path(), &["vnm/OpenNebulaNetwork.conf"]);
+        assert_eq!(read.keys("").unwrap_err().kind, remotes_effect::types::FailureKind::Invalid);
     }
 
     #[test]

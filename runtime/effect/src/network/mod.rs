@@ -1,0 +1,7 @@
+//! What is true of network effects wherever they are carried out: which names, addresses and settings
+//! there can be, and how a rule is written. Policy, executors and simulation share it.
+
+pub mod chains;
+pub mod names;
+pub mod rules;
+pub mod settings;

@@ -1,0 +1,266 @@
+//! The packet filter: which chains and sets are the driver's, and how its rules may be reached from the
+//! system's chains.
+
+use serde::{Deserialize, Serialize};
+
+use super::pattern::{Pattern, any, listed};
+use crate::iptables::{
+    AddressSet, Change, Condition, Effect, Family, PlacedRule, Position, Rule, Table, TableChange, Target, Transaction,
+};
+use crate::network::names::{self, Network};
+use crate::network::rules;
+use crate::types::Failure;
+
+/// The table `[iptables]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct IptablesGrant {
+    /// Chains that the driver makes, fills and removes.
+    pub chains: Vec<Pattern>,
+    /// Chains that the host's drivers share: made where there is none, never emptied or removed.
+    pub shared: Vec<Pattern>,
+    /// The system's chains in which rules may be placed that lead to those.
+    pub callers: Vec<String>,
+    /// Names of sets.
+    pub sets: Vec<Pattern>,
+    /// Ports of bridges whose packets may be sent to the driver's chains.
+    pub ports: Vec<Pattern>,
+    /// Networks of which single addresses may be sent there, redirected and masqueraded.
+    pub networks: Vec<String>,
+    /// Whether the table `nat` may be changed: redirections of ports, masquerading.
+    pub port_forwarding: bool,
+}
+
+fn denied(what: impl std::fmt::Display, key: &str) -> Failure {
+    Failure::denied(format!("{what}; `{key}` under [iptables] in the driver's policy would allow it"))
+}
+
+impl IptablesGrant {
+    /// Checks everything that the effect shows.
+    pub(super) fn check(&self, effect: &Effect) -> Result<(), Failure> {
+        match effect {
+            Effect::Apply { transaction } => self.check_transaction(transaction),
+            Effect::AddMembers { name, members } | Effect::RemoveMembers { name, members } => {
+                self.check_set(name)?;
+                members.iter().try_for_each(|member| names::member(member))
+            }
+        }
+    }
+
+    fn check_transaction(&self, transaction: &Transaction) -> Result<(), Failure> {
+        transaction.sets.iter().try_for_each(|set| self.check_address_set(set))?;
+        for base in &transaction.obsolete_sets {
+            self.check_set(base)?;
+            self.grants_set(&format!("{base}-x"))?;
+        }
+        for table in &transaction.tables {
+            table.changes.iter().try_for_each(|change| self.check_change(table, change))?;
+        }
+        Ok(())
+    }
+
+    fn check_address_set(&self, set: &AddressSet) -> Result<(), Failure> {
+        self.check_set(&set.name)?;
+        set.members.iter().try_for_each(|member| names::member(member))
+    }
+
+    fn check_set(&self, name: &str) -> Result<(), Failure> {
+        names::set(name)?;
+        self.grants_set(name)
+    }
+
+    fn grants_set(&self, name: &str) -> Result<(), Failure> {
+        match any(&self.sets, name) {
+            true => Ok(()),
+            false => Err(denied(format!("set {name}: granted are {}", listed(&self.sets)), "sets")),
+        }
+    }
+
+    fn owns(&self, chain: &str) -> bool {
+        !names::is_reserved(chain) && any(&self.chains, chain)
+    }
+
+    fn shares(&self, chain: &str) -> bool {
+        !names::is_reserved(chain) && any(&self.shared, chain)
+    }
+
+    fn check_own(&self, chain: &str) -> Result<(), Failure> {
+        names::chain(chain)?;
+        self.grants_chain(chain)
+    }
+
+    fn grants_chain(&self, chain: &str) -> Result<(), Failure> {
+        match self.owns(chain) && !self.shares(chain) {
+            true => Ok(()),
+            false => Err(denied(format!("chain {chain}: granted are {}", listed(&self.chains)), "chains")),
+        }
+    }
+
+    fn check_change(&self, table: &TableChange, change: &Change) -> Result<(), Failure> {
+        if table.table == Table::Nat && !self.port_forwarding {
+            return Err(denied("table nat: only filter is granted", "port-forwarding"));
+        }
+        match change {
+            Change::EnsureChain(chain) if self.shares(&chain.name) => {
+                names::chain(&chain.name)?;
+                chain.rules.iter().try_for_each(|rule| self.check_shared_rule(table.family, rule))
+            }
+            Change::EnsureChain(chain) | Change::ReplaceChain(chain) => {
+                self.check_own(&chain.name)?;
+                chain.rules.iter().try_for_each(|rule| self.check_own_rule(table.family, rule))
+            }
+            Change::RemoveChains(removal) => {
+                self.check_own(&removal.base)?;
+                self.grants_chain(&format!("{}-x", removal.base))?;
+                removal.callers.iter().try_for_each(|caller| self.check_caller(caller))
+            }
+            Change::AddRule(placed)
+            | Change::EnsureRule(placed)
+            | Change::EnsureJump(placed)
+            | Change::RemoveRule(placed) => self.check_placed(table, placed),
+        }
+    }
+
+    fn check_caller(&self, chain: &str) -> Result<(), Failure> {
+        names::chain(chain)?;
+        match self.shares(chain) || self.owns(chain) || self.callers.iter().any(|caller| caller == chain) {
+            true => Ok(()),
+            false => Err(denied(format!("chain {chain}: granted are {}", self.callers.join(", ")), "callers")),
+        }
+    }
+
+    fn check_placed(&self, table: &TableChange, placed: &PlacedRule) -> Result<(), Failure> {
+        let PlacedRule { chain, rule, position } = placed;
+        names::chain(chain)?;
+        match (table.table, chain.as_str()) {
+            (Table::Nat, "PREROUTING" | "POSTROUTING") => self.check_forwarding(table.family, chain, rule),
+            (Table::Nat, _) => Err(denied(format!("chain {chain} of table nat"), "callers")),
+            _ if self.shares(chain) => {
+                if rule.target == Target::Accept && *position != Position::Last {
+                    return Err(Failure::denied(format!("chain {chain}: what accepts everything else is its last rule")));
+                }
+                self.check_shared_rule(table.family, rule)
+            }
+            _ if self.owns(chain) => self.check_own_rule(table.family, rule),
+            _ => {
+                self.check_caller(chain)?;
+                self.check_call(table.family, chain, rule)
+            }
+        }
+    }
+
+    /// A rule of a chain that is the driver's alone: whatever it says holds only for what is sent there.
+    fn check_own_rule(&self, family: Family, rule: &Rule) -> Result<(), Failure> {
+        rules::words(rule, family)?;
+        for condition in &rule.conditions {
+            if let Condition::Lookup(lookup) = condition {
+                self.check_set(&lookup.name)?;
+            }
+        }
+        match &rule.target {
+            Target::Accept | Target::Drop | Target::Back => Ok(()),
+            Target::Jump(chain) => self.check_own(chain),
+            Target::Masquerade | Target::Redirect(_) => Err(Failure::denied("such a target belongs into table nat".to_owned())),
+        }
+    }
+
+    /// A rule of a chain that the drivers share: to a chain of the driver's own, or the accepting end.
+    fn check_shared_rule(&self, family: Family, rule: &Rule) -> Result<(), Failure> {
+        rules::words(rule, family)?;
+        match &rule.target {
+            Target::Accept if rule.conditions.is_empty() => Ok(()),
+            Target::Jump(chain) => {
+                self.check_own(chain)?;
+                self.check_scope(rule)
+            }
+            _ => Err(Failure::denied(format!(
+                "a rule of a shared chain leads to a chain of the driver's own, or accepts what is left, not {}",
+                rules::target_name(&rule.target)
+            ))),
+        }
+    }
+
+    /// A rule of one of the system's chains.
+    fn check_call(&self, family: Family, caller: &str, rule: &Rule) -> Result<(), Failure> {
+        rules::words(rule, family)?;
+        match &rule.target {
+            // The shared chain lets through what no chain of a driver drops.
+            Target::Jump(chain) if self.shares(chain) && caller == "FORWARD" => Ok(()),
+            Target::Jump(chain) => {
+                self.check_own(chain)?;
+                self.check_scope(rule)
+            }
+            other => Err(Failure::denied(format!(
+                "chain {caller}: a rule there may only lead to the driver's chains, not to {}",
+                rules::target_name(other)
+            ))),
+        }
+    }
+
+    /// Only packets of a granted port, or to a granted address, are sent to a driver's chain: it could
+    /// cut the host off otherwise.
+    fn check_scope(&self, rule: &Rule) -> Result<(), Failure> {
+        let mut scoped = false;
+        for condition in &rule.conditions {
+            match condition {
+                Condition::Physdev(physdev) => {
+                    for port in physdev.input.iter().chain(&physdev.output) {
+                        if !any(&self.ports, port) {
+                            return Err(denied(format!("port {port}: granted are {}", listed(&self.ports)), "ports"));
+                        }
+                        scoped = true;
+                    }
+                }
+                Condition::ToNetwork(network) => {
+                    self.check_address(network)?;
+                    scoped = true;
+                }
+                _ => {}
+            }
+        }
+        match scoped {
+            true => Ok(()),
+            false => Err(Failure::denied(
+                "a rule that leads to a driver's chain names a port of a bridge or a single address".to_owned(),
+            )),
+        }
+    }
+
+    fn check_address(&self, text: &str) -> Result<(), Failure> {
+        let network = Network::parse(text)?;
+        let granted = self.networks.iter().filter_map(|granted| Network::parse(granted).ok());
+        match network.is_single() && granted.into_iter().any(|granted| granted.holds(&network)) {
+            true => Ok(()),
+            false => Err(denied(
+                format!("{text}: granted are single addresses of {}", super::links::shown(&self.networks)),
+                "networks",
+            )),
+        }
+    }
+
+    fn check_forwarding(&self, family: Family, chain: &str, rule: &Rule) -> Result<(), Failure> {
+        rules::words(rule, family)?;
+        let has = |wanted: fn(&Condition) -> bool| rule.conditions.iter().any(wanted);
+        match (&rule.target, chain) {
+            (Target::Redirect(redirection), "PREROUTING")
+                if has(|c| matches!(c, Condition::Protocol(_))) && has(|c| matches!(c, Condition::ToPorts(_))) =>
+            {
+                self.check_address(&redirection.address)
+            }
+            (Target::Masquerade, "POSTROUTING") => {
+                let mut sources = rule.conditions.iter().filter_map(|condition| match condition {
+                    Condition::FromNetwork(network) => Some(network),
+                    _ => None,
+                });
+                match sources.next() {
+                    Some(source) => self.check_address(source),
+                    None => Err(Failure::denied("masquerading is for single addresses only".to_owned())),
+                }
+            }
+            (target, _) => Err(Failure::denied(format!(
+                "chain {chain} of table nat: expected redirected ports or masquerading, not {}",
+                rules::target_name(target)
+            ))),
+        }
+    }
+}

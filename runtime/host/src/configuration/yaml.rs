@@ -1,0 +1,105 @@
+//! Configuration in YAML, as OpenNebula's Ruby programs write it: keys are symbols (`:vlan_mtu: 1500`).
+
+use remotes_effect::types::Failure;
+use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+
+/// How deep maps and lists may lie in each other.
+const DEPTH: usize = 16;
+
+/// Whether a file of this name is YAML.
+pub(super) fn is_yaml(file: &str) -> bool {
+    file.ends_with(".yaml") || file.ends_with(".yml") || file.rsplit('/').next() == Some("OpenNebulaNetwork.conf")
+}
+
+/// Keys and values in the order of the text; keys of what lies in each other are joined by dots.
+/// A value of nothing is empty.
+pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, Failure> {
+    let documents = Yaml::load_from_str(text).map_err(|error| Failure::invalid(format!("it is no YAML: {error}")))?;
+    let mut values = Vec::new();
+    match documents.first() {
+        None | Some(Yaml::Value(Scalar::Null)) => {}
+        Some(map @ Yaml::Mapping(_)) => flatten("", map, 0, &mut values)?,
+        Some(_) => return Err(Failure::invalid("it is YAML, but no map of keys".to_owned())),
+    }
+    Ok(values)
+}
+
+fn flatten(key: &str, value: &Yaml<'_>, depth: usize, values: &mut Vec<(String, String)>) -> Result<(), Failure> {
+    if depth > DEPTH {
+        return Err(Failure::invalid(format!("{key}: lies deeper than {DEPTH} levels")));
+    }
+    let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+    match value {
+        Yaml::Mapping(map) => {
+            for (name, value) in map {
+                let Some(name) = scalar(name) else {
+                    return Err(Failure::invalid(format!("{key}: has a key that is no word")));
+                };
+                flatten(&below(name.strip_prefix(':').unwrap_or(&name)), value, depth + 1, values)?;
+            }
+        }
+        Yaml::Sequence(list) => {
+            for (index, value) in list.iter().enumerate() {
+                flatten(&below(&index.to_string()), value, depth + 1, values)?;
+            }
+        }
+        other => match scalar(other) {
+            Some(text) => values.push((key.to_owned(), text)),
+            None => return Err(Failure::invalid(format!("{key}: has a value that is not understood"))),
+        },
+    }
+    Ok(())
+}
+
+fn scalar(value: &Yaml<'_>) -> Option<String> {
+    match value {
+        Yaml::Value(Scalar::Null) => Some(String::new()),
+        Yaml::Value(Scalar::Boolean(value)) => Some(value.to_string()),
+        Yaml::Value(Scalar::Integer(value)) => Some(value.to_string()),
+        Yaml::Value(Scalar::FloatingPoint(value)) => Some(value.to_string()),
+        Yaml::Value(Scalar::String(value)) => Some(value.to_string()),
+        Yaml::Representation(value, ..) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn symbols_maps_and_lists() {
+        let text = ":validate_vlan_id: false\n# :vlan_mtu: 9000\n:vxlan_mc: 239.0.0.0\n:vxlan_ttl: 16\n\
+            :ip_link_conf:\n  :udp6zerocsumrx:\n  :tos: 3\n  :mvrp: true\n\
+            :tproxy:\n- :service_port: 5030\n  :remote_addr: 10.11.12.13\n  :networks: [a, 7]\n";
+        let parsed = parse(text).unwrap();
+        let expected = [
+            ("validate_vlan_id", "false"),
+            ("vxlan_mc", "239.0.0.0"),
+            ("vxlan_ttl", "16"),
+            ("ip_link_conf.udp6zerocsumrx", ""),
+            ("ip_link_conf.tos", "3"),
+            ("ip_link_conf.mvrp", "true"),
+            ("tproxy.0.service_port", "5030"),
+            ("tproxy.0.remote_addr", "10.11.12.13"),
+            ("tproxy.0.networks.0", "a"),
+            ("tproxy.0.networks.1", "7"),
+        ];
+        let parsed: Vec<_> = parsed.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(parsed, expected);
+        assert_eq!(parse("# nothing\n").unwrap(), []);
+        for text in ["[", "- a\n- b\n", "word", ":a: ["] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(\\PC|\n){0,80}") {
+            let _ = parse(&text);
+        }
+    }
+}

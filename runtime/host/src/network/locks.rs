@@ -1,0 +1,130 @@
+//! Locks between network drivers, in the files that OpenNebula's own drivers use.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use remotes_effect::deadline::Deadline;
+use remotes_effect::locks::Executor;
+use remotes_effect::network::names;
+use remotes_effect::types::Failure;
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::report::{failure, shown, timeout};
+
+/// The folder of the stock drivers' locks.
+const FOLDER: &str = "/tmp";
+
+/// How long the first wait for a lock is, and the longest.
+const SHORT: Duration = Duration::from_millis(1);
+const LONG: Duration = Duration::from_millis(50);
+
+/// Locks of one action. They go with it, also when it is killed.
+#[derive(Debug)]
+pub struct Locks {
+    folder: PathBuf,
+    held: BTreeMap<String, OwnedFd>,
+}
+
+impl Default for Locks {
+    fn default() -> Self {
+        Self::below(FOLDER)
+    }
+}
+
+impl Locks {
+    /// Locks in another folder than `/tmp`.
+    pub fn below(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), held: BTreeMap::new() }
+    }
+
+    /// The executor for an action that ends at `deadline`.
+    pub fn until(&mut self, deadline: Deadline) -> Waiting<'_> {
+        Waiting { locks: self, deadline }
+    }
+
+    fn open(&self, name: &str) -> Result<(PathBuf, OwnedFd), Failure> {
+        names::lock(name)?;
+        let path = self.folder.join(format!("onevnm-{name}-lock"));
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // In a sticky folder even root must not open another's file by O_CREAT.
+        let opened = match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => match rustix::fs::openat(CWD, &path, flags | OFlags::CREATE | OFlags::EXCL, Mode::from(0o644)) {
+                Err(Errno::EXIST) => rustix::fs::openat(CWD, &path, flags, Mode::empty()),
+                other => other,
+            },
+            other => other,
+        };
+        let fd = opened.map_err(|errno| failure(&path, "open the lock", errno))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|errno| failure(&path, "open the lock", errno))?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok((path, fd)),
+            _ => Err(Failure::failed(format!("{}: is no regular file; remove it", shown(&path)))),
+        }
+    }
+}
+
+/// Locks that are waited for no longer than the action may take.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    locks: &'a mut Locks,
+    deadline: Deadline,
+}
+
+impl Executor for Waiting<'_> {
+    fn acquire(&mut self, name: &str) -> Result<(), Failure> {
+        if self.locks.held.contains_key(name) {
+            return Ok(());
+        }
+        let (path, fd) = self.locks.open(name)?;
+        let mut pause = SHORT;
+        loop {
+            match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK | Errno::INTR) if self.deadline.passed() => {
+                    return Err(timeout(&path, "waiting for the lock; another driver holds it"));
+                }
+                Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                    std::thread::sleep(pause.min(self.deadline.left()));
+                    pause = (pause * 2).min(LONG);
+                }
+                Err(errno) => return Err(failure(&path, "take the lock", errno)),
+            }
+        }
+        self.locks.held.insert(name.to_owned(), fd);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_once_and_goes_with_its_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let soon = || Deadline::after(Duration::from_millis(20));
+        let (mut first, mut second) = (Locks::below(folder.path()), Locks::below(folder.path()));
+        first.until(soon()).acquire("a::b").unwrap();
+        first.until(soon()).acquire("a::b").unwrap();
+        assert!(second.until(soon()).acquire("a::b").is_err());
+        second.until(soon()).acquire("c").unwrap();
+        drop(first);
+        second.until(soon()).acquire("a::b").unwrap();
+        assert!(folder.path().join("onevnm-a::b-lock").is_file());
+    }
+
+    #[test]
+    fn what_lies_in_the_way_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("onevnm-a-lock")).unwrap();
+        std::fs::create_dir(folder.path().join("onevnm-b-lock")).unwrap();
+        let mut locks = Locks::below(folder.path());
+        for name in ["a", "b", "../x", "x/../y", ""] {
+            assert!(locks.until(Deadline::after(Duration::from_millis(5))).acquire(name).is_err(), "{name}");
+        }
+    }
+}

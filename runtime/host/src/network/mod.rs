@@ -1,0 +1,7 @@
+//! The host's network: links, packet filter, the locks of its drivers and the operator's hooks.
+
+pub mod hooks;
+pub mod iptables;
+pub mod links;
+pub mod locks;
+mod privileged;

@@ -1,0 +1,39 @@
+//! Links and hooks of a plan. Rules are never read by drivers: there is nothing to bring of them.
+
+use remotes_effect::hooks::{Effect as OnHooks, Outcome};
+use remotes_effect::links::Effect as OnLinks;
+use remotes_effect::types::Node;
+use remotes_effect::{Answer, Effect, Executor, hooks, links};
+
+use super::Plan;
+
+impl<E: Executor> Plan<E> {
+    /// The answer, and whether something would be changed.
+    pub(super) fn hooks(&mut self, effect: &Effect, on_hooks: &OnHooks) -> (Answer, bool) {
+        match on_hooks {
+            OnHooks::Entries { .. } => (self.real.look(effect), false),
+            OnHooks::Run { .. } => {
+                let outcome = Outcome { status: 0, stdout: Vec::new(), stderr: Vec::new() };
+                (Answer::Hooks(hooks::Answer::Run(Ok(outcome))), true)
+            }
+        }
+    }
+
+    pub(super) fn links(&mut self, effect: &Effect, on_links: &OnLinks) -> Answer {
+        if matches!(on_links, OnLinks::Addresses { .. }) || (!effect.changes() && !self.linked) {
+            return self.real.look(effect);
+        }
+        if !self.linked {
+            match self.real.look(&Effect::Links(OnLinks::Entries {})) {
+                Answer::Links(links::Answer::Entries(Ok(entries))) => self.machine(&Node::Here).network.links = entries,
+                other => {
+                    if let Some(answer) = other.failure().and_then(|failure| effect.refuse(failure.clone())) {
+                        return answer;
+                    }
+                }
+            }
+            self.linked = true;
+        }
+        self.pretend(effect)
+    }
+}
