@@ -1,6 +1,7 @@
 //! The data centre.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use remotes_effect::libvirt::State;
 use remotes_effect::policy::Policy;
@@ -49,7 +50,7 @@ pub struct Simulation {
     /// What the executors of a real machine enforce on the way: the name behind a UUID, the target of a
     /// link. None: everything is allowed. The check of the effect itself is the pipeline's.
     #[serde(skip)]
-    pub(crate) policy: Option<Policy>,
+    pub(crate) policy: Option<Arc<Policy>>,
 }
 
 impl Simulation {
@@ -122,8 +123,8 @@ impl Simulation {
     }
 
     /// Enforces what of this policy shows only on the way.
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = Some(policy);
+    pub fn policy(mut self, policy: impl Into<Arc<Policy>>) -> Self {
+        self.policy = Some(policy.into());
         self
     }
 

@@ -130,10 +130,10 @@ fn item<R: Read>(entry: &tar::Entry<'_, R>) -> Result<Option<Item>, Failure> {
         }
     };
     let mut path = Vec::new();
-    for component in name.split('/') {
+    for (index, component) in name.split('/').enumerate() {
         match component {
             "." => {}
-            "" if !path.is_empty() => {}
+            "" if index > 0 => {}
             "" | ".." => return Err(Failure::denied(format!("archive: {name}: leads out of the folder"))),
             component if component.len() > 255 || component.contains('\0') => {
                 return Err(Failure::invalid(format!("archive: {name}: is no usable name")));

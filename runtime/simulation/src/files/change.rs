@@ -1,9 +1,9 @@
 //! Looking at and changing a tree, as a filesystem does.
 
-use remotes_effect::policy::{Access, PathGrants};
+use remotes_effect::policy::{Access, PathGrants, normalized};
 use remotes_effect::types::Failure;
 
-use super::{Directory, Entry, File, Last, MAX_DEPTH, Place, Stuck, Tree};
+use super::{Directory, Entry, File, Last, MAX_DEPTH, MAX_NAME, Place, Stuck, Tree};
 
 /// A tree for the time of one effect.
 pub(crate) struct Disk<'a> {
@@ -96,6 +96,11 @@ impl Disk<'_> {
     /// Makes a folder with those above it; the mode is that of the last one.
     pub fn make_directory(&mut self, path: &str, mode: u32) -> Result<(), Failure> {
         let mode = permissions(path, mode)?;
+        let names = normalized(path)?;
+        // Before the first folder is made.
+        if names.len() > MAX_DEPTH || names.iter().any(|name| name.len() > MAX_NAME) {
+            return Err(Failure::invalid(format!("{path}: too deep, or a name in it is too long")));
+        }
         self.make_granted(path)?;
         let no_folder = || Failure::exists(format!("{path}: is there and is no folder"));
         loop {

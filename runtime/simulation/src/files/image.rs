@@ -57,14 +57,14 @@ impl File {
 
     /// Gives the header other content.
     pub fn set_header(&mut self, image: Image) {
+        let raw = image.format == "raw";
         let fresh = Self::of_image(image);
-        let size = if fresh.header().format == "raw" { fresh.size } else { self.size.max(fresh.size) };
-        if fresh.content.len() > self.content.len() {
-            self.content = fresh.content;
-        } else {
-            self.content[..fresh.content.len()].copy_from_slice(&fresh.content);
-        }
-        (self.size, self.image) = (size, fresh.image);
+        let header = fresh.content.len();
+        self.content.resize(self.content.len().max(header), 0);
+        self.content[..header].copy_from_slice(&fresh.content);
+        self.size = if raw { fresh.size } else { self.size.max(fresh.size) };
+        self.content.truncate(usize::try_from(self.size).unwrap_or(usize::MAX));
+        self.image = fresh.image;
     }
 }
 

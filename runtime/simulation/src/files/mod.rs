@@ -15,11 +15,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use archive::archive_names;
+pub(crate) use executor::MAX_FILE;
 pub use image::Image;
 pub(crate) use walk::{Last, Place, Stuck};
 
 /// Folders are no deeper than this; a real path of more is rare, and a bound keeps recursion safe.
 pub(crate) const MAX_DEPTH: usize = 256;
+/// Bytes of one name.
+pub(crate) const MAX_NAME: usize = 255;
 
 /// Everything below a root folder.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -4,12 +4,10 @@
 use remotes_effect::policy::{Access, PathGrants, normalized};
 use remotes_effect::types::Failure;
 
-use super::{Directory, Entry, MAX_DEPTH, Tree};
+use super::{Directory, Entry, MAX_DEPTH, MAX_NAME, Tree};
 
 /// As many links on one way as Linux allows.
 const MAX_LINKS: u32 = 40;
-/// Bytes of one name.
-const MAX_NAME: usize = 255;
 
 /// What to do with a link as last component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

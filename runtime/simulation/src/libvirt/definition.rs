@@ -90,10 +90,11 @@ impl Definition {
             Some(text) => Some(uuid(&text).ok_or_else(|| internal("malformed uuid element"))?),
         };
         let memory = child(root, "memory").map(kib).transpose()?.or(cells(root)?);
-        let text = root.document().input_text();
+        // The element alone: what stands before it cannot stand in a snapshot's description.
+        let (text, start) = (edit::source(root), root.range().start);
         let xml = match root.attribute_node("id") {
             // With the blank before it.
-            Some(id) => format!("{}{}", text[..id.range().start].trim_end(), &text[id.range().end..]),
+            Some(id) => format!("{}{}", text[..id.range().start - start].trim_end(), &text[id.range().end - start..]),
             None => text.to_owned(),
         };
         Ok(Self { name, uuid, memory, xml })
@@ -196,7 +197,13 @@ pub(super) fn disks(root: Node<'_, '_>) -> Vec<Disk> {
 
 /// How many disks a description has; none where it cannot be read.
 pub(crate) fn count_disks(xml: &str) -> usize {
-    Document::parse(xml).map(|document| disks(document.root_element()).len()).unwrap_or(0)
+    Document::parse(xml).map_or(0, |document| disks(document.root_element()).len())
+}
+
+/// The files and devices of a description's disks.
+pub(crate) fn disk_files(xml: &str) -> Vec<String> {
+    let disks = Document::parse(xml).map(|document| disks(document.root_element())).unwrap_or_default();
+    disks.into_iter().filter_map(|disk| disk.source).collect()
 }
 
 /// What a `<disk>` says.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Simulation;
 use crate::files::Tree;
-pub(crate) use definition::{Definition, count_disks};
+pub(crate) use definition::{Definition, count_disks, disk_files};
 pub use domain::{Domain, DomainError, Domains, Snapshot};
 use error::{no_domain, not_running};
 pub use guest::{Agent, Countdown, Guest, Reaction};
@@ -152,7 +152,7 @@ impl Simulation {
         Ok(Session {
             hypervisor: &mut machine.libvirt,
             files: &mut machine.files,
-            policy: policy.as_ref(),
+            policy: policy.as_deref(),
             now: clock.milliseconds,
         })
     }

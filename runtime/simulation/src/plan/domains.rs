@@ -9,7 +9,7 @@ use remotes_effect::{Answer, Effect, Executor, libvirt};
 
 use super::{Plan, key};
 use crate::files::{Entry, File, Last};
-use crate::libvirt::{Agent, Definition, Domain, Snapshot, saved};
+use crate::libvirt::{Agent, Definition, Domain, Snapshot, disk_files, saved};
 
 /// Names and UUIDs of which the overlay knows all there is to know, be it that there is no such domain.
 pub(super) type Known = BTreeSet<String>;
@@ -29,6 +29,11 @@ impl<E: Executor> Plan<E> {
             On::GuestAgent { on, domain, command, .. } => {
                 self.teach(on, command);
                 self.meet(on, domain)
+            }
+            On::ResizeBlock { on, domain, .. }
+            | On::SnapshotCreate { on, domain, .. }
+            | On::SnapshotDelete { on, domain, metadata_only: false, .. } => {
+                self.meet(on, domain).map(|()| self.adopt_disks(on, domain))
             }
             other => match reference(other) {
                 Some((on, domain)) if effect.changes() => self.meet(on, domain),
@@ -199,6 +204,18 @@ impl<E: Executor> Plan<E> {
             *file = File { content: saved(&xml, true).into_bytes(), ..file.clone() };
         }
         Ok(xml)
+    }
+
+    /// Sees to it that the overlay has the images of a domain, before they change. Those that cannot be
+    /// seen stay away: what becomes of them, nobody will see either.
+    fn adopt_disks(&mut self, on: &Node, domain: &str) {
+        let xml = self.machine(on).find(domain).map(|domain| domain.xml().to_owned()).unwrap_or_default();
+        for path in disk_files(&xml) {
+            let file = Place { on: on.clone(), path };
+            if let Ok(names) = self.found(&file, Last::Follow) {
+                let _ = self.adopt(on, &names);
+            }
+        }
     }
 
     /// Agents in a plan know every command they are asked for.

@@ -8,7 +8,7 @@ use remotes_effect::{Answer, Effect, Executor, filesystem, image};
 
 use super::shadow::{Names, Shadow};
 use super::{Plan, key};
-use crate::files::{Directory, Entry, File, Image, Last, Link, Place as Spot, Stuck, archive_names};
+use crate::files::{Directory, Entry, File, Image, Last, Link, MAX_FILE, Place as Spot, Stuck, archive_names};
 
 /// Files and folders that one effect may bring into the overlay.
 const MOST: usize = 10_000;
@@ -132,7 +132,7 @@ impl<E: Executor> Plan<E> {
         }
         let spot = match self.bring(at, last) {
             Ok(spot) => spot,
-            Err(failure) if failure.kind == FailureKind::NotFound => return self.pretend(effect),
+            Err(failure) if of_the_path(&failure) => return self.pretend(effect),
             // The real machine says best what it does not allow.
             Err(_) => return self.real.look(effect),
         };
@@ -154,7 +154,7 @@ impl<E: Executor> Plan<E> {
         }
         let names = match self.bring(at, Last::Follow) {
             Ok(spot) => spot.names,
-            Err(failure) if failure.kind == FailureKind::NotFound => return self.pretend(effect),
+            Err(failure) if of_the_path(&failure) => return self.pretend(effect),
             Err(_) => return self.real.look(effect),
         };
         if self.shadow(&at.on).is_own(&names) || self.machine(&at.on).files.directory(&names).is_none() {
@@ -201,11 +201,14 @@ impl<E: Executor> Plan<E> {
         Ok((answer, true))
     }
 
-    /// As [`Self::bring`], where it is the overlay's turn to say that something is missing.
+    /// As [`Self::bring`], where it is the overlay's turn to say what is wrong with the path.
     pub(super) fn found(&mut self, at: &Place, last: Last) -> Result<Names, Failure> {
+        if normalized(&at.path).is_err() {
+            return Ok(Vec::new());
+        }
         match self.bring(at, last) {
             Ok(spot) => Ok(spot.names),
-            Err(failure) if failure.kind == FailureKind::NotFound => Ok(Vec::new()),
+            Err(failure) if of_the_path(&failure) => Ok(Vec::new()),
             Err(failure) => Err(failure),
         }
     }
@@ -217,14 +220,14 @@ impl<E: Executor> Plan<E> {
 
     /// The paths of the folders down to this one that do not exist yet.
     fn missing_folders(&mut self, at: &Place) -> Result<Vec<Place>, Failure> {
-        let names = normalized(&at.path)?;
+        let names = normalized(&at.path).unwrap_or_default();
         let mut missing = Vec::new();
         for length in 1..=names.len() {
             let above = Place { on: at.on.clone(), path: path(&names[..length]) };
             if missing.is_empty() {
                 match self.bring(&above, Last::Follow) {
                     Ok(spot) if spot.exists => continue,
-                    Err(failure) if failure.kind != FailureKind::NotFound => return Err(failure),
+                    Err(failure) if !of_the_path(&failure) => return Err(failure),
                     _ => {}
                 }
             }
@@ -313,7 +316,8 @@ impl<E: Executor> Plan<E> {
         self.found(at, Last::Follow)?;
         let mut missing = Vec::new();
         let mut files = Vec::new();
-        for (names, folder) in archive_names(archive)? {
+        // What cannot be read, the overlay refuses.
+        for (names, folder) in archive_names(archive).unwrap_or_default() {
             let below = Place { on: at.on.clone(), path: format!("{}/{}", at.path, names.join("/")) };
             self.found(&below, Last::Keep)?;
             let above = &names[..names.len() - usize::from(!folder)];
@@ -334,22 +338,40 @@ impl<E: Executor> Plan<E> {
         Ok((answer, true))
     }
 
+    /// Copies a real file's content, if it is small, and its header as an image.
+    pub(super) fn adopt(&mut self, on: &Node, names: &[String]) -> Result<(), Failure> {
+        let Some(origin) = self.shadow(on).origin(names).cloned() else { return Ok(()) };
+        let origin = Place { on: on.clone(), path: origin };
+        let info = self.real.inspect(&origin)?;
+        let small = |file: &File| file.size <= MAX_FILE;
+        let content = match self.machine(on).files.at(names) {
+            Some(Entry::File(file)) if small(file) => self.real.read(&origin)?,
+            _ => Vec::new(),
+        };
+        if let Some(Entry::File(file)) = self.machine(on).files.at_mut(names) {
+            file.content = content;
+            file.image = Some(Image {
+                format: info.format,
+                virtual_size: info.virtual_size,
+                backing_file: info.backing_file,
+                backing_format: info.backing_format,
+                snapshots: info.snapshots,
+            });
+            self.shadow(on).change(names);
+        }
+        Ok(())
+    }
+
     fn convert(&mut self, effect: &Effect, source: &Place, target: &Place) -> Result<(Answer, bool), Failure> {
         let names = self.found(source, Last::Follow)?;
-        if let Some(origin) = self.shadow(&source.on).origin(&names).cloned() {
-            let info = self.real.inspect(&Place { on: source.on.clone(), path: origin })?;
-            if let Some(Entry::File(file)) = self.machine(&source.on).files.at_mut(&names) {
-                file.image = Some(Image {
-                    format: info.format,
-                    virtual_size: info.virtual_size,
-                    backing_file: info.backing_file,
-                    backing_format: info.backing_format,
-                    snapshots: info.snapshots,
-                });
-            }
-        }
+        self.adopt(&source.on, &names)?;
         self.replace(effect, target, None)
     }
+}
+
+/// Whether it says something about the path that the overlay finds out, too.
+fn of_the_path(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::NotFound | FailureKind::Invalid)
 }
 
 fn not_found(at: &Place) -> Failure {

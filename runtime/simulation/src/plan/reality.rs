@@ -38,6 +38,7 @@ macro_rules! looks {
 looks! {
     Filesystem filesystem: stat Stat(at: Place) -> filesystem::Metadata;
     Filesystem filesystem: entries Entries(at: Place) -> Vec<String>;
+    Filesystem filesystem: read Read(at: Place) -> Vec<u8>;
     Filesystem filesystem: read_link ReadLink(at: Place) -> String;
     Image image: inspect Inspect(at: Place) -> image::Info;
     Libvirt libvirt: find Find(on: Node, domain: str) -> libvirt::Domain;
@@ -47,4 +48,30 @@ looks! {
     Libvirt libvirt: snapshots Snapshots(on: Node, domain: str) -> Vec<String>;
     Libvirt libvirt: snapshot_current SnapshotCurrent(on: Node, domain: str) -> Option<String>;
     Libvirt libvirt: snapshot_xml SnapshotXml(on: Node, domain: str, snapshot: str) -> String;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use remotes_effect::types::FailureKind;
+
+    use super::*;
+    use crate::Simulation;
+
+    #[test]
+    fn lets_no_change_through() {
+        let mut real = Reality(Simulation::new().file("/a", "1"));
+        let at = || Place { on: Node::Here, path: "/a".to_owned() };
+        for effect in [
+            Effect::Filesystem(filesystem::Effect::Remove { at: at(), recursive: true }),
+            Effect::Image(image::Effect::Create { at: at(), format: "raw".into(), size: 1 }),
+            Effect::Libvirt(libvirt::Effect::Destroy { on: Node::Here, domain: "one-5".into() }),
+        ] {
+            let answer = real.look(&effect);
+            assert_eq!(answer.failure().map(|failure| failure.kind), Some(FailureKind::Failed));
+        }
+        assert_eq!(real.0.effects, 0);
+        assert!(real.stat(&at()).is_ok());
+        assert_eq!(real.0.effects, 1);
+    }
 }

@@ -69,7 +69,8 @@ fn prefix_of<'i>(node: Node<'_, 'i>, uri: &str) -> Option<&'i str> {
     }
 }
 
-/// Namespaces that come into scope here; all of them on the outermost element, which stands alone now.
+/// Namespaces that come into scope here; on the outermost element, which stands alone now, all that are
+/// used in it.
 fn declarations(node: Node<'_, '_>, change: Change<'_>, outermost: bool, out: &mut String) {
     if let (Change::Inject { prefix, uri }, true) = (change, outermost) {
         out.push_str(&format!(" xmlns:{prefix}=\"{}\"", escaped(uri)));
@@ -84,7 +85,7 @@ fn declarations(node: Node<'_, '_>, change: Change<'_>, outermost: bool, out: &m
             Change::Strip(uri) => namespace.uri() == uri,
             Change::Inject { prefix, .. } => outermost && namespace.name() == Some(prefix),
         };
-        if inherited || changed || namespace.name() == Some("xml") {
+        if inherited || changed || !used(node, namespace.uri()) || namespace.name() == Some("xml") {
             continue;
         }
         let uri = escaped(namespace.uri());
@@ -93,4 +94,10 @@ fn declarations(node: Node<'_, '_>, change: Change<'_>, outermost: bool, out: &m
             None => out.push_str(&format!(" xmlns=\"{uri}\"")),
         }
     }
+}
+
+fn used(node: Node<'_, '_>, uri: &str) -> bool {
+    node.descendants().filter(Node::is_element).any(|element| {
+        element.tag_name().namespace() == Some(uri) || element.attributes().any(|it| it.namespace() == Some(uri))
+    })
 }

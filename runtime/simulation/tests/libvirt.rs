@@ -1,0 +1,509 @@
+//! States, transitions and errors: what libvirt 9 answers, recorded from it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::virt::*;
+use common::*;
+use remotes_effect::libvirt::{Scope, State};
+use remotes_effect::types::FailureKind::{self, *};
+use remotes_simulation::{Agent, Guest, Image, Machine, Reaction, Simulation};
+use serde_json::json;
+
+fn running() -> Simulation {
+    Simulation::new().domain(&one_5(), State::Running)
+}
+
+fn shut_off() -> Simulation {
+    Simulation::new().domain(&one_5(), State::ShutOff)
+}
+
+fn with(guest: Guest) -> Simulation {
+    running().guest("one-5", guest)
+}
+
+#[track_caller]
+fn says<T: std::fmt::Debug>(result: Result<T, remotes_effect::types::Failure>, kind: FailureKind, message: &str) {
+    assert_eq!(refused(result), (kind, message.to_owned()));
+}
+
+#[test]
+fn creates_a_transient_domain() {
+    let mut world = Simulation::new();
+    let domain = create(&mut world, &one_5(), false).unwrap();
+    assert_eq!((domain.name.as_str(), domain.uuid.as_str()), ("one-5", UUID));
+    assert_eq!((domain.id, domain.state, domain.persistent), (Some(1), State::Running, false));
+    assert_eq!(find(&mut world, UUID).unwrap(), domain);
+    assert_eq!(find(&mut world, &UUID.to_uppercase()).unwrap(), domain);
+    let live = xml(&mut world, "one-5").unwrap();
+    assert!(live.starts_with("<domain id='1' type='kvm'"), "{live}");
+    assert!(live.contains("<title>a &amp; b</title>"));
+    destroy(&mut world, UUID).unwrap();
+    says(find(&mut world, "one-5"), NotFound, "Domain not found: no domain with matching name 'one-5'");
+    says(find(&mut world, UUID), NotFound, &format!("Domain not found: no domain with matching uuid '{UUID}'"));
+}
+
+#[test]
+fn creates_paused_and_without_uuid() {
+    let mut world = Simulation::new();
+    let plain = one_5().replace(&format!("<uuid>{UUID}</uuid>"), "");
+    let domain = create(&mut world, &plain, true).unwrap();
+    assert_eq!(domain.state, State::Paused);
+    assert!(xml(&mut world, "one-5").unwrap().contains(&format!("<uuid>{}</uuid>", domain.uuid)));
+    assert_eq!(find(&mut world, &domain.uuid).unwrap(), domain);
+    resume(&mut world, "one-5").unwrap();
+    assert_eq!(find(&mut world, "one-5").unwrap().state, State::Running);
+}
+
+#[test]
+fn refuses_what_exists() {
+    let mut world = running();
+    let active = "Requested operation is not valid: domain 'one-5' is already active";
+    says(create(&mut world, &one_5(), false), Exists, active);
+    let renamed = format!("operation failed: domain 'one-5' is already defined with uuid {UUID}");
+    says(create(&mut world, &description("one-6", UUID), false), Exists, &renamed);
+    let other = format!("operation failed: domain 'one-5' already exists with uuid {UUID}");
+    says(create(&mut world, &description("one-5", OTHER_UUID), false), Exists, &other);
+    says(define(&mut world, &description("one-5", OTHER_UUID)), Exists, &other);
+    assert_eq!(world.domains().count(), 1);
+}
+
+#[test]
+fn refuses_descriptions_as_libvirt_does() {
+    let mut world = Simulation::new();
+    let depth = "<a>".repeat(300) + &"</a>".repeat(300);
+    for (document, kind, message) in [
+        ("<disk/>", Invalid, "XML error: expecting root element of 'domain', not 'disk'"),
+        ("<domain><name>a</name></domain>", Failed, "internal error: missing domain type attribute"),
+        (
+            "<domain type='nope'><name>a</name></domain>",
+            Unsupported,
+            "unsupported configuration: invalid domain type nope",
+        ),
+        ("<domain type='qemu'><memory>9</memory></domain>", Invalid, "missing name information"),
+        (
+            "<domain type='qemu'><name>a</name><uuid>zz</uuid></domain>",
+            Failed,
+            "internal error: malformed uuid element",
+        ),
+        (
+            "<domain type='qemu'><name>a</name><memory>9</memory></domain>",
+            Invalid,
+            "XML error: an os <type> must be specified",
+        ),
+        ("<domain type='qemu'><name>a/b</name></domain>", Invalid, "XML error: name a/b cannot contain '/'"),
+        (
+            "<domain type='qemu'><name>a</name><os><type>hvm</type></os></domain>",
+            Invalid,
+            "XML error: Memory size must be specified via <memory> or in the <numa> configuration",
+        ),
+        (
+            &format!("<domain type='qemu'>{depth}</domain>"),
+            Invalid,
+            "(domain_definition): Excessive depth in document: 256",
+        ),
+    ] {
+        says(create(&mut world, document, false), kind, message);
+    }
+    for document in ["", "<domain", "<domain type='qemu'>", "<!DOCTYPE d [<!ENTITY e 'x'>]><domain>&e;</domain>"] {
+        assert_eq!(refused(create(&mut world, document, false)).0, Invalid, "{document}");
+    }
+    assert_eq!(world.domains().count(), 0);
+}
+
+#[test]
+fn what_is_shut_off_refuses_what_needs_it_running() {
+    let disk = "<disk type='file' device='disk'><target dev='vda'/></disk>";
+    let mut world = shut_off();
+    let world = &mut world;
+    for result in [
+        shutdown(world, "one-5"),
+        destroy(world, "one-5"),
+        reboot(world, "one-5"),
+        reset(world, "one-5"),
+        suspend(world, "one-5"),
+        resume(world, "one-5"),
+        wake_up(world, "one-5"),
+        save(world, "one-5", "/save"),
+        attach(world, "one-5", disk, Scope::Live),
+        detach(world, "one-5", disk, Scope::Both),
+        update(world, "one-5", disk, Scope::Live, true),
+        resize_block(world, "one-5", "vda", 1),
+        set_vcpus(world, "one-5", 1, Scope::Live, false),
+        set_memory(world, "one-5", 1, Scope::Live),
+        set_metadata(world, "one-5", ONE, "one", "<a/>", Scope::Live),
+        guest_agent(world, "one-5", "{}", 1).map(|_| ()),
+    ] {
+        says(result, Failed, "Requested operation is not valid: domain is not running");
+    }
+    let unsupported = "Operation not supported: cannot set time: qemu doesn't support rtc-reset-reinjection command";
+    says(sync_time(world, "one-5"), Unsupported, unsupported);
+    assert_eq!(domains(world).unwrap(), []);
+    let record = find(world, "one-5").unwrap();
+    assert_eq!((record.id, record.state, record.persistent), (None, State::ShutOff, true));
+}
+
+#[test]
+fn transient_domains_have_no_config() {
+    let mut world = running();
+    let nothing = "Requested operation is not valid: transient domains do not have any persistent config";
+    let disk = "<disk type='file' device='disk'><target dev='vdb'/></disk>";
+    says(attach(&mut world, "one-5", disk, Scope::Config), Failed, nothing);
+    says(set_vcpus(&mut world, "one-5", 1, Scope::Both, false), Failed, nothing);
+    says(undefine(&mut world, "one-5"), Failed, "Requested operation is not valid: cannot undefine transient domain");
+}
+
+#[test]
+fn persistent_domains_stay() {
+    let mut world = Simulation::new();
+    define(&mut world, &one_5()).unwrap();
+    assert_eq!(create(&mut world, &one_5(), false).unwrap().state, State::Running);
+    destroy(&mut world, UUID).unwrap();
+    assert_eq!(find(&mut world, UUID).unwrap().state, State::ShutOff);
+    create(&mut world, &one_5(), false).unwrap();
+    undefine(&mut world, UUID).unwrap();
+    assert!(!find(&mut world, UUID).unwrap().persistent);
+    destroy(&mut world, UUID).unwrap();
+    assert_eq!(world.domains().count(), 0);
+    define(&mut world, &one_5()).unwrap();
+    undefine(&mut world, UUID).unwrap();
+    assert_eq!(world.domains().count(), 0);
+}
+
+#[test]
+fn the_guest_decides_about_the_power_button() {
+    let mut world = with(Guest { power_button: Reaction::AfterPolls(2), ..Guest::default() });
+    shutdown(&mut world, UUID).unwrap();
+    assert_eq!(find(&mut world, UUID).unwrap().state, State::Running);
+    // Asked again, it does not start anew.
+    shutdown(&mut world, UUID).unwrap();
+    assert!(find(&mut world, UUID).is_err());
+
+    let mut world = with(Guest { power_button: Reaction::AfterSeconds(30), ..Guest::default() });
+    shutdown(&mut world, UUID).unwrap();
+    assert!(sleep(&mut world, 29_999));
+    assert!(find(&mut world, UUID).is_ok());
+    assert!(sleep(&mut world, 1));
+    assert_eq!(world.domains().count(), 0);
+
+    let mut world = with(Guest { power_button: Reaction::Ignores, ..Guest::default() });
+    shutdown(&mut world, UUID).unwrap();
+    for _ in 0..200 {
+        sleep(&mut world, 1000);
+        assert!(find(&mut world, UUID).is_ok());
+    }
+    destroy(&mut world, UUID).unwrap();
+
+    let mut world = with(Guest { power_button: Reaction::AfterPolls(0), ..Guest::default() });
+    shutdown(&mut world, UUID).unwrap();
+    assert_eq!(world.domains().count(), 0);
+}
+
+#[test]
+fn pauses_resumes_reboots_resets_wakes_up() {
+    let mut world = running();
+    says(resume(&mut world, UUID), Failed, "Requested operation is not valid: domain is already running");
+    suspend(&mut world, UUID).unwrap();
+    suspend(&mut world, UUID).unwrap();
+    says(shutdown(&mut world, UUID), Failed, "Requested operation is not valid: domain is not running");
+    reboot(&mut world, UUID).unwrap();
+    reset(&mut world, UUID).unwrap();
+    assert_eq!(find(&mut world, UUID).unwrap().state, State::Paused);
+    resume(&mut world, UUID).unwrap();
+    let awake = "internal error: unable to execute QEMU command 'system_wakeup': Unable to wake up: guest is not in suspended state";
+    says(wake_up(&mut world, UUID), Failed, awake);
+    assert_eq!(world.here.find("one-5").map(|it| (it.reboots, it.resets)), Some((1, 1)));
+
+    let mut world = Simulation::new().domain(&one_5(), State::Suspended);
+    says(resume(&mut world, UUID), Failed, "Requested operation is not valid: domain is pmsuspended");
+    wake_up(&mut world, UUID).unwrap();
+    assert_eq!(find(&mut world, UUID).unwrap().state, State::Running);
+}
+
+#[test]
+fn saves_and_restores() {
+    let mut world = running().directory("/ds/0/5").file("/ds/0/5/plain", "no image");
+    says(save(&mut world, UUID, "/nowhere/x"), Failed, "Failed to create file '/nowhere/x': No such file or directory");
+    suspend(&mut world, UUID).unwrap();
+    save(&mut world, UUID, "/ds/0/5/checkpoint").unwrap();
+    assert_eq!(world.domains().count(), 0);
+    let saved = saved_xml(&mut world, "/ds//0/5/checkpoint").unwrap();
+    assert_eq!(saved, one_5().trim());
+    let absent = "Failed to open file '/ds/nothing': No such file or directory";
+    says(saved_xml(&mut world, "/ds/nothing"), Failed, absent);
+    says(restore(&mut world, "/ds/0/5/plain", None), Failed, "operation failed: image magic is incorrect");
+    let rewritten = saved.replace("/datastores/0/", "/datastores/101/");
+    let wrong = saved.replace("one-5", "one-6");
+    let message = "unsupported configuration: Target domain name 'one-6' does not match source 'one-5'";
+    says(restore(&mut world, "/ds/0/5/checkpoint", Some(&wrong)), Unsupported, message);
+    let wrong = saved.replace("65536", "131072");
+    let message = "unsupported configuration: Target domain max memory 131072 does not match source 65536";
+    says(restore(&mut world, "/ds/0/5/checkpoint", Some(&wrong)), Unsupported, message);
+    restore(&mut world, "/ds/0/5/checkpoint", Some(&rewritten)).unwrap();
+    assert_eq!(find(&mut world, UUID).unwrap().state, State::Paused);
+    assert!(xml(&mut world, UUID).unwrap().contains("/datastores/101/5/disk.0"));
+    let active = "Requested operation is not valid: domain 'one-5' is already active";
+    says(restore(&mut world, "/ds/0/5/checkpoint", None), Exists, active);
+}
+
+#[test]
+fn saving_keeps_the_mode_of_a_file_that_is_there() {
+    let mut world = running().directory("/ds");
+    fs::write(&mut world, "/ds/checkpoint", b"", 0o666).unwrap();
+    save(&mut world, UUID, "/ds/checkpoint").unwrap();
+    assert_eq!(fs::stat(&mut world, "/ds/checkpoint").unwrap().mode, 0o666);
+}
+
+#[test]
+fn looks_for_disks_where_told_to() {
+    let mut world = Simulation::new().directory("/var/lib/one/datastores/0/5").here(Machine::checked_disks);
+    let message = |disk| {
+        format!("Cannot access storage file '/var/lib/one//datastores/0/5/disk.{disk}': No such file or directory")
+    };
+    says(create(&mut world, &one_5(), false), Failed, &message(0));
+    fs::create(&mut world, "/var/lib/one/datastores/0/5/disk.0", "qcow2", 1 << 20).unwrap();
+    says(create(&mut world, &one_5(), false), Failed, &message(1));
+    fs::create(&mut world, "/var/lib/one/datastores/0/5/disk.1", "raw", 1 << 20).unwrap();
+    create(&mut world, &one_5(), false).unwrap();
+}
+
+#[test]
+fn attaches_and_detaches_disks() {
+    let mut world = running();
+    let disk = "<disk type='file' device='disk'><source file='/e'/><target dev='vdb'/></disk>";
+    says(detach(&mut world, UUID, disk, Scope::Live), NotFound, "device not found: disk vdb not found");
+    attach(&mut world, UUID, disk, Scope::Live).unwrap();
+    assert!(xml(&mut world, UUID).unwrap().contains(disk));
+    let twice = "XML error: target 'vdb' duplicated for disk sources '/e' and '/e'";
+    says(attach(&mut world, UUID, disk, Scope::Live), Invalid, twice);
+    detach(&mut world, UUID, "<disk><target dev='vdb'/></disk>", Scope::Live).unwrap();
+    assert!(!xml(&mut world, UUID).unwrap().contains("vdb"));
+    let cd = "<disk device='cdrom'><target dev='sda'/></disk>";
+    says(
+        detach(&mut world, UUID, cd, Scope::Live),
+        Unsupported,
+        "Operation not supported: disk device type 'cdrom' cannot be detached",
+    );
+    says(
+        attach(&mut world, UUID, "<foo/>", Scope::Live),
+        Unsupported,
+        "unsupported configuration: unknown device type 'foo'",
+    );
+    let nowhere = "<disk type='file'><source file='/nope'/></disk>";
+    says(attach(&mut world, UUID, nowhere, Scope::Live), Invalid, "missing target information for device /nope");
+    assert_eq!(refused(attach(&mut world, UUID, "<disk", Scope::Live)).0, Invalid);
+}
+
+#[test]
+fn the_guest_takes_its_time_with_devices() {
+    let mut world = with(Guest { unplug: Reaction::AfterPolls(1), ..Guest::default() });
+    let disk = "<disk><target dev='vda'/></disk>";
+    detach(&mut world, UUID, disk, Scope::Live).unwrap();
+    assert!(xml(&mut world, UUID).unwrap().contains("vda"));
+    assert!(!xml(&mut world, UUID).unwrap().contains("vda"));
+    let mut world = with(Guest { unplug: Reaction::Ignores, ..Guest::default() });
+    detach(&mut world, UUID, disk, Scope::Live).unwrap();
+    sleep(&mut world, 1_000_000);
+    assert!(xml(&mut world, UUID).unwrap().contains("vda"));
+}
+
+#[test]
+fn attaches_and_detaches_other_devices() {
+    let mut world = running();
+    let nic = "<interface type='bridge'><mac address='02:00:0A:32:00:0B'/><source bridge='b'/></interface>";
+    let missing = "device not found: no device found at address '(<null>)' matching MAC address '02:00:0A:32:00:0B' and alias '(<null>)'";
+    says(detach(&mut world, UUID, nic, Scope::Live), NotFound, missing);
+    attach(&mut world, UUID, nic, Scope::Live).unwrap();
+    detach(&mut world, UUID, &nic.to_lowercase(), Scope::Live).unwrap();
+    says(detach(&mut world, UUID, nic, Scope::Live), NotFound, missing);
+    attach(&mut world, UUID, "<interface type='user'/>", Scope::Live).unwrap();
+    assert!(xml(&mut world, UUID).unwrap().contains("<interface type='user'><mac address='52:54:00:00:00:"));
+
+    let pci = |bus| {
+        format!(
+            "<hostdev mode='subsystem' type='pci'><source><address domain='0x0000' bus='{bus}' slot='0x01' function='0x0'/></source></hostdev>"
+        )
+    };
+    says(
+        detach(&mut world, UUID, &pci("9"), Scope::Live),
+        NotFound,
+        "device not found: host pci device 0000:09:01.0 not found",
+    );
+    attach(&mut world, UUID, &pci("0x09"), Scope::Live).unwrap();
+    let used = "Requested operation is not valid: PCI device 0000:09:01.0 is in use by driver QEMU, domain one-5";
+    says(attach(&mut world, UUID, &pci("9"), Scope::Live), Failed, used);
+    detach(&mut world, UUID, &pci("9"), Scope::Live).unwrap();
+
+    let dimm = "<memory model='dimm'><target><size unit='MiB'>64</size><node>0</node></target></memory>";
+    let none = "device not found: model 'dimm' memory device not present in the domain configuration";
+    says(detach(&mut world, UUID, dimm, Scope::Live), NotFound, none);
+    says(
+        attach(&mut world, UUID, dimm, Scope::Live),
+        Failed,
+        "can't add memory backend as guest has no NUMA nodes configured",
+    );
+    let numa =
+        one_5().replace("<features>", "<cpu><numa><cell id='0' cpus='0' memory='65536'/></numa></cpu><features>");
+    let mut world = Simulation::new().domain(&numa, State::Running);
+    attach(&mut world, UUID, dimm, Scope::Live).unwrap();
+    assert!(xml(&mut world, UUID).unwrap().contains("<memory>131072</memory>"));
+    detach(&mut world, UUID, dimm, Scope::Live).unwrap();
+    assert!(xml(&mut world, UUID).unwrap().contains("<memory>65536</memory>"));
+}
+
+#[test]
+fn swaps_media() {
+    let mut world = running();
+    let cd = |source: &str| format!("<disk type='file' device='cdrom'>{source}<target dev='sda'/><readonly/></disk>");
+    update(&mut world, UUID, &cd(""), Scope::Live, true).unwrap();
+    assert!(!xml(&mut world, UUID).unwrap().contains("disk.1"));
+    update(&mut world, UUID, &cd("<source file='/new.iso'/>"), Scope::Live, false).unwrap();
+    assert!(xml(&mut world, UUID).unwrap().contains("/new.iso"));
+    let other = cd("").replace("sda", "sdz");
+    says(update(&mut world, UUID, &other, Scope::Live, false), Failed, "internal error: disk 'sdz' not found");
+    let fixed = "<disk type='file' device='disk'><source file='/x'/><target dev='vda'/></disk>";
+    let message = "unsupported configuration: disk source can be changed only in removable drives";
+    says(update(&mut world, UUID, fixed, Scope::Live, true), Unsupported, message);
+    let message = "unsupported configuration: live update of device 'hostdev' is not supported";
+    says(update(&mut world, UUID, "<hostdev/>", Scope::Live, true), Unsupported, message);
+
+    let mut world = with(Guest { tray_locked: true, ..Guest::default() });
+    assert_eq!(refused(update(&mut world, UUID, &cd(""), Scope::Live, false)).0, Failed);
+    update(&mut world, UUID, &cd(""), Scope::Live, true).unwrap();
+}
+
+#[test]
+fn tunes() {
+    let mut world =
+        running().here(|machine| machine.image("/var/lib/one/datastores/0/5/disk.0", Image::new("qcow2", 1 << 20)));
+    set_vcpus(&mut world, UUID, 3, Scope::Live, true).unwrap();
+    assert!(xml(&mut world, UUID).unwrap().contains("<vcpu current='3'>"));
+    let most = "invalid argument: requested vcpus is greater than max allowable vcpus for the live domain: 5 > 4";
+    says(set_vcpus(&mut world, UUID, 5, Scope::Live, true), Invalid, most);
+    set_memory(&mut world, UUID, 32_768, Scope::Live).unwrap();
+    set_memory(&mut world, UUID, 16_384, Scope::Live).unwrap();
+    let text = xml(&mut world, UUID).unwrap();
+    assert_eq!(text.matches("currentMemory unit='KiB'>16384<").count(), 1, "{text}");
+    let most = "invalid argument: cannot set memory higher than max memory";
+    says(set_memory(&mut world, UUID, 65_537, Scope::Live), Invalid, most);
+    resize_block(&mut world, UUID, "vda", 4 << 20).unwrap();
+    let info = fs::inspect(&mut world, "/var/lib/one/datastores/0/5/disk.0").unwrap();
+    assert_eq!((info.format.as_str(), info.virtual_size), ("qcow2", 4 << 20));
+    says(
+        resize_block(&mut world, UUID, "vdz", 1),
+        Invalid,
+        "invalid argument: disk 'vdz' was not found in the domain config",
+    );
+    says(
+        resize_block(&mut world, UUID, "sda", 1),
+        Unsupported,
+        "Operation not supported: can't resize empty or readonly disk 'sda'",
+    );
+}
+
+#[test]
+fn metadata_is_by_namespace() {
+    let mut world = running();
+    let got = metadata(&mut world, UUID, ONE).unwrap();
+    assert_eq!(got, "<vm><system_datastore>/var/lib/one//datastores/0/5</system_datastore><uid>0</uid></vm>");
+    says(
+        metadata(&mut world, UUID, "http://x"),
+        NotFound,
+        "metadata not found: Requested metadata element is not present",
+    );
+    set_metadata(&mut world, UUID, "http://x", "two", "<b a='1'><c xmlns='y'/>&lt;t</b>", Scope::Live).unwrap();
+    let text = xml(&mut world, UUID).unwrap();
+    assert!(text.contains("<two:b xmlns:two=\"http://x\" a=\"1\"><c xmlns=\"y\"/>&lt;t</two:b>"), "{text}");
+    assert_eq!(metadata(&mut world, UUID, "http://x").unwrap(), "<b a=\"1\"><c xmlns=\"y\"/>&lt;t</b>");
+    set_metadata(&mut world, UUID, ONE, "one", "<vm><system_datastore>/ds</system_datastore></vm>", Scope::Live)
+        .unwrap();
+    assert_eq!(metadata(&mut world, UUID, ONE).unwrap(), "<vm><system_datastore>/ds</system_datastore></vm>");
+    for key in ["", "a:b", "1", "xml", "a b", "a='"] {
+        assert_eq!(refused(set_metadata(&mut world, UUID, ONE, key, "<a/>", Scope::Live)).0, Invalid);
+    }
+    assert_eq!(refused(set_metadata(&mut world, UUID, ONE, "one", "<a", Scope::Live)).0, Invalid);
+}
+
+#[test]
+fn snapshots_form_a_tree() {
+    let mut world =
+        running().here(|machine| machine.image("/var/lib/one/datastores/0/5/disk.0", Image::new("qcow2", 1 << 20)));
+    let world = &mut world;
+    let named = |name: &str| format!("<domainsnapshot><name>{name}</name></domainsnapshot>");
+    assert_eq!(snapshot_current(world, UUID).unwrap(), None);
+    for name in ["z", "m", "a"] {
+        assert_eq!(snapshot_create(world, UUID, &named(name)).unwrap(), name);
+    }
+    says(snapshot_create(world, UUID, &named("m")), Failed, "operation failed: domain moment m already exists");
+    assert_eq!(snapshots(world, UUID).unwrap(), ["z", "m", "a"]);
+    assert_eq!(snapshot_current(world, UUID).unwrap().as_deref(), Some("a"));
+    let info = fs::inspect(world, "/var/lib/one/datastores/0/5/disk.0").unwrap();
+    assert_eq!(info.snapshots, ["z", "m", "a"]);
+    let kept = snapshot_xml(world, UUID, "a").unwrap();
+    snapshot_delete(world, UUID, "m", false).unwrap();
+    assert_eq!(snapshots(world, UUID).unwrap(), ["z", "a"]);
+    assert!(snapshot_xml(world, UUID, "a").unwrap().contains("<parent><name>z</name></parent>"));
+    snapshot_delete(world, UUID, "a", true).unwrap();
+    assert_eq!(snapshot_current(world, UUID).unwrap().as_deref(), Some("z"));
+    let info = fs::inspect(world, "/var/lib/one/datastores/0/5/disk.0").unwrap();
+    assert_eq!(info.snapshots, ["z", "a"]);
+    says(snapshot_redefine(world, UUID, &kept, true), Invalid, "invalid argument: parent m for moment a not found");
+    let kept = kept.replace("<name>m</name>", "<name>z</name>");
+    snapshot_redefine(world, UUID, &kept, false).unwrap();
+    assert_eq!(snapshot_current(world, UUID).unwrap().as_deref(), Some("z"));
+    snapshot_redefine(world, UUID, &kept, true).unwrap();
+    assert_eq!(snapshot_current(world, UUID).unwrap().as_deref(), Some("a"));
+    let foreign = kept.replace(UUID, OTHER_UUID);
+    let message = format!("invalid argument: definition for snapshot a must use uuid {UUID}");
+    says(snapshot_redefine(world, UUID, &foreign, false), Invalid, &message);
+    says(
+        snapshot_redefine(world, UUID, &named("x"), false),
+        Failed,
+        "internal error: missing creationTime from existing snapshot",
+    );
+    set_vcpus(world, UUID, 4, Scope::Live, false).unwrap();
+    snapshot_revert(world, UUID, "z", true).unwrap();
+    assert!(xml(world, UUID).unwrap().contains("<vcpu current='1'>"));
+    let absent = "Domain snapshot not found: no domain snapshot with matching name 'q'";
+    says(snapshot_revert(world, UUID, "q", true), NotFound, absent);
+    says(snapshot_delete(world, UUID, "q", true), NotFound, absent);
+    let raw = one_5().replace("qcow2", "raw");
+    let mut world = Simulation::new().domain(&raw, State::Running);
+    let message = "unsupported configuration: internal snapshot for disk vda unsupported for storage type raw";
+    says(snapshot_create(&mut world, UUID, &named("x")), Unsupported, message);
+}
+
+#[test]
+fn snapshots_of_what_is_shut_off() {
+    let mut world = shut_off();
+    assert_eq!(snapshot_create(&mut world, UUID, "<domainsnapshot/>").unwrap(), now(&mut world).to_string());
+    let message = "Requested operation is not valid: cannot delete inactive domain with 1 snapshots";
+    says(undefine(&mut world, UUID), Failed, message);
+}
+
+#[test]
+fn the_agent_answers_from_a_list() {
+    let mut world = running();
+    let disconnected = "Guest agent is not responding: QEMU guest agent is not connected";
+    says(guest_agent(&mut world, UUID, r#"{"execute":"guest-ping"}"#, 5), Unavailable, disconnected);
+    says(sync_time(&mut world, UUID), Unavailable, disconnected);
+    let mut world = with(Guest { agent: Agent::NotConfigured, ..Guest::default() });
+    let message = "argument unsupported: QEMU guest agent is not configured";
+    says(guest_agent(&mut world, UUID, r#"{"execute":"guest-ping"}"#, 5), Unsupported, message);
+    let agent = Agent::answering([("guest-exec", json!({"pid": 7}))]);
+    let mut world = with(Guest { agent, ..Guest::default() });
+    assert_eq!(guest_agent(&mut world, UUID, r#"{"execute":"guest-exec"}"#, 5).unwrap(), r#"{"return":{"pid":7}}"#);
+    let message = "internal error: unable to execute QEMU agent command 'x': The command x has not been found";
+    says(guest_agent(&mut world, UUID, r#"{"execute":"x"}"#, 5), Failed, message);
+    sync_time(&mut world, UUID).unwrap();
+}
+
+#[test]
+fn a_daemon_and_a_host_can_be_away() {
+    let mut world = running();
+    world.here.libvirt.unavailable = Some("Failed to connect socket to '/var/run/libvirt/libvirt-sock'".into());
+    assert_eq!(refused(find(&mut world, UUID)).0, Unavailable);
+    let effect = remotes_effect::libvirt::Effect::Domains { on: remotes_effect::types::Node::Host("node7".into()) };
+    let answer = remotes_effect::Executor::execute(&mut world, &remotes_effect::Effect::Libvirt(effect));
+    assert_eq!(answer.failure().map(|failure| failure.kind), Some(Unavailable));
+}
