@@ -46,7 +46,9 @@ fn bindings(contract: &Contract, wit: &str) -> TokenStream {
     let capabilities = format!("package remotes:sdk;\nworld capabilities {{\n{imports}}}");
     let worlds = contract.with_role(Role::Driver).map(|driver| {
         let (world, module) = (world_name(driver), snake(world_name(driver)));
-        let with = shared().map(|interface| {
+        // Exactly what the world imports: the macro refuses a mapping that it has no use for.
+        let imported = contract.imports(world);
+        let with = shared().filter(|interface| imported.contains(&interface.name.as_str())).map(|interface| {
             let (name, module) = (name(interface), snake(&interface.name));
             quote!(#name: crate::bindings::one::driver::#module)
         });

@@ -76,6 +76,17 @@ impl Contract {
         self.interfaces.iter().filter(move |interface| interface.role == role)
     }
 
+    /// Names of the interfaces that a world imports, those of their types included.
+    pub fn imports(&self, world: &str) -> Vec<&str> {
+        let world = self.resolve.worlds.iter().map(|(_, world)| world).find(|other| other.name == world);
+        let imports = world.iter().flat_map(|world| world.imports.values());
+        let names = imports.filter_map(|item| match item {
+            WorldItem::Interface { id, .. } => self.resolve.interfaces[*id].name.as_deref(),
+            _ => None,
+        });
+        names.collect()
+    }
+
     /// Follows aliases (`use` and `type a = b`) to the type that defines something.
     pub fn resolved(&self, ty: Type) -> Type {
         match ty {
