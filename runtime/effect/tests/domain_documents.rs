@@ -76,6 +76,8 @@ fn what_reaches_past_the_machine_is_denied() {
         ("<devices><disk type='file'><source file='/usr/share/OVMF/x'/></disk></devices>", "read-only"),
         ("<readonly/><devices><readonly/><disk><source file='/usr/share/OVMF/x'/></disk></devices>", "read-only"),
         ("<devices><disk type='network'><source protocol='nbd' name='x'/></disk></devices>", "network-storage"),
+        ("<devices><disk type='volume'><source pool='default' volume='x'/></disk></devices>", "network-storage"),
+        ("<devices><serial type='file'><source path='etc/x'/></serial></devices>", "absolute"),
         ("<devices><disk type='network'><source protocol='https' name='x'/></disk></devices>", "network-storage"),
         ("<devices><hostdev mode='subsystem' type='usb'/></devices>", "host-devices"),
         ("<devices><hostdev mode='capabilities'/></devices>", "host-devices"),

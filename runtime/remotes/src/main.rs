@@ -15,6 +15,10 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     remotes_action::diagnostics::start();
     let cli = Cli::parse();
+    // A list into `head` ends quietly; an action goes on to its end whoever has stopped reading.
+    if !matches!(cli.command, Command::Exec(_)) {
+        sigpipe::reset();
+    }
     let result = match cli.command {
         Command::Exec(arguments) => commands::exec::run(&arguments, cli.json),
         Command::Replay(arguments) => commands::replay::run(&arguments),

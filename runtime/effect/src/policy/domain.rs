@@ -15,7 +15,7 @@ use crate::types::Failure;
 /// Namespaces of libvirt whose elements pass options to the emulator unseen.
 const EMULATOR_NAMESPACES: &str = "http://libvirt.org/schemas/domain/";
 /// Attributes of `<source>` that are paths, whether or not they look so.
-const SOURCE_PATHS: [&str; 2] = ["file", "dir"];
+const SOURCE_PATHS: [&str; 3] = ["file", "dir", "path"];
 /// Devices that every guest may have.
 const COMMON_DEVICES: [&str; 2] = ["/dev/urandom", "/dev/random"];
 
@@ -103,7 +103,9 @@ impl Checker<'_> {
                 )));
             }
         }
-        match element.attribute("protocol") {
+        // A volume is a path that only the hypervisor's storage pools know.
+        let protocol = element.attribute("pool").map_or(element.attribute("protocol"), |_| Some("volume"));
+        match protocol {
             Some(protocol) if !self.grant.network_storage.iter().any(|granted| granted == protocol) => {
                 Err(denied(element, &format!("storage by {protocol}"), &format!("{protocol:?} in network-storage")))
             }

@@ -1,5 +1,6 @@
 //! The hypervisor: which daemons, which domains.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::domain::{check_document, check_domain_document};
@@ -31,6 +32,18 @@ pub struct LibvirtGrant {
     /// Whether elements of the emulators' own namespaces (`qemu:commandline`) may pass options unseen.
     #[serde(default)]
     pub emulator_options: bool,
+}
+
+/// A command of the guest agent. Parsed strictly: of a key that is there twice, another parser might take
+/// the other value.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgentCommand {
+    execute: String,
+    #[serde(default, rename = "arguments")]
+    _arguments: IgnoredAny,
+    #[serde(default, rename = "id")]
+    _id: IgnoredAny,
 }
 
 impl LibvirtGrant {
@@ -67,13 +80,12 @@ impl LibvirtGrant {
     }
 
     fn check_agent(&self, command: &str) -> Result<(), Failure> {
-        let value: serde_json::Value = serde_json::from_str(command)
-            .map_err(|error| Failure::invalid(format!("guest agent: the command is not JSON: {error}")))?;
-        let name = value.get("execute").and_then(|name| name.as_str()).unwrap_or_default();
-        match self.guest_agent.iter().any(|granted| granted == name) {
+        let AgentCommand { execute, .. } = serde_json::from_str(command)
+            .map_err(|error| Failure::invalid(format!("guest agent: expected one command as JSON object: {error}")))?;
+        match self.guest_agent.contains(&execute) {
             true => Ok(()),
             false => Err(Failure::denied(format!(
-                "guest agent command {name:?}: `guest-agent` under [libvirt] in the driver's policy would allow it"
+                "guest agent command {execute:?}: `guest-agent` under [libvirt] in the driver's policy would allow it"
             ))),
         }
     }

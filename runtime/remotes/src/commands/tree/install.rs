@@ -10,6 +10,7 @@ use remotes_sandbox::cache::manifest::{self, code_file};
 use serde::Serialize;
 
 use super::driver::{Built, build};
+use super::stock::{Stock, is_foreign};
 use super::{place, stub};
 use crate::cli::Install;
 use crate::commands::{driver_name, open_tree};
@@ -17,8 +18,6 @@ use crate::output;
 
 /// The programs of a tree's `bin`.
 pub const PROGRAMS: [&str; 3] = ["remotes", "remotes-action", "remotes-libvirt"];
-/// In a driver's folder: the stock files that its stubs stand in for.
-pub const STOCK: &str = "stock";
 
 #[derive(Serialize)]
 struct Row {
@@ -160,25 +159,23 @@ fn policy(path: &Path, shipped: &str) -> Result<&'static str> {
 fn stubs(tree: &Tree, subsystem: &str, name: &str, built: &Built) -> Result<(usize, Vec<String>)> {
     let folder = tree.actions(subsystem, name);
     place::folder(&folder)?;
-    let stock = tree.driver(subsystem, name).join(STOCK);
+    let stock = Stock::of(&tree.driver(subsystem, name));
     let (mut kept, mut left) = (0, Vec::new());
     for action in remotes_effect::actions(subsystem) {
         let identity =
             Identity { subsystem: subsystem.to_owned(), driver: name.to_owned(), action: (*action).to_owned() };
         let path = folder.join(action);
-        let present = fs::read(&path).ok();
-        let foreign = present.is_some_and(|content| !stub::is_stub(&content, &identity));
+        let foreign = is_foreign(&path)?;
         let implemented = built.manifest.actions.iter().any(|own| own == action);
         if foreign && !implemented {
             left.push((*action).to_owned());
             continue;
         }
         if foreign {
-            place::folder(&stock)?;
-            fs::rename(&path, stock.join(action)).with_context(|| format!("cannot keep {}", path.display()))?;
+            stock.keep(action, &path)?;
         }
         place::file(&path, stub::text(&identity).as_bytes(), place::PROGRAM)?;
-        kept += usize::from(stock.join(action).exists());
+        kept += usize::from(stock.has(action));
     }
     Ok((kept, left))
 }

@@ -5,6 +5,7 @@ mod driver;
 mod install;
 mod place;
 mod remove;
+mod stock;
 mod stub;
 mod verify;
 

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use remotes_action::tree::{Identity, Tree};
+use remotes_action::tree::Tree;
 use serde::Serialize;
 
-use super::install::{PROGRAMS, STOCK};
-use super::{place, stub};
+use super::install::PROGRAMS;
+use super::place;
+use super::stock::{Stock, is_foreign};
 use crate::cli::Remove;
 use crate::commands::{driver_name, installed, open_tree};
 use crate::output;
@@ -46,17 +47,17 @@ pub fn run(arguments: &Remove, json: bool) -> Result<ExitCode> {
 
 fn take(tree: &Tree, subsystem: &str, name: &str) -> Result<Row> {
     let (actions, folder) = (tree.actions(subsystem, name), tree.driver(subsystem, name));
-    let stock = folder.join(STOCK);
+    let stock = Stock::of(&folder);
     let mut back = 0;
     for action in remotes_effect::actions(subsystem) {
-        let identity = Identity { subsystem: subsystem.into(), driver: name.into(), action: (*action).into() };
-        let (path, kept) = (actions.join(action), stock.join(action));
-        let ours = fs::read(&path).is_ok_and(|content| stub::is_stub(&content, &identity));
-        // A rename over the stub: at no instant is the action missing.
-        if kept.exists() {
-            fs::rename(&kept, &path).with_context(|| format!("cannot bring {} back", path.display()))?;
+        let path = actions.join(action);
+        // What an upgrade of OpenNebula has put over the stub is newer than what is kept.
+        if is_foreign(&path)? {
+            continue;
+        }
+        if stock.bring_back(action, &path)? {
             back += 1;
-        } else if ours {
+        } else if path.exists() {
             remove(&path)?;
         }
     }

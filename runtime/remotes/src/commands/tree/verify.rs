@@ -25,8 +25,10 @@ struct Row {
 
 pub fn run(dir: &Path, json: bool) -> Result<ExitCode> {
     let tree = open_tree(dir)?;
-    let mut rows: Vec<Row> =
-        PROGRAMS.iter().map(|name| Row { what: format!("bin/{name}"), problem: program(&tree, name) }).collect();
+    let mut rows: Vec<Row> = PROGRAMS
+        .iter()
+        .map(|name| Row { what: format!("bin/{name}"), problem: executable(&tree.program(name)) })
+        .collect();
     for (subsystem, name) in installed(&tree)? {
         rows.push(Row { what: format!("{subsystem}/{name}"), problem: driver(&tree, &subsystem, &name).err() });
     }
@@ -37,9 +39,9 @@ pub fn run(dir: &Path, json: bool) -> Result<ExitCode> {
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
-fn program(tree: &Tree, name: &str) -> Option<String> {
-    let path = tree.program(name);
-    match fs::metadata(&path) {
+/// What is wrong with a file that is to be executed.
+fn executable(path: &Path) -> Option<String> {
+    match fs::metadata(path) {
         Err(error) => Some(error.to_string()),
         Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => Some("not executable".to_owned()),
         Ok(metadata) if metadata.permissions().mode() & 0o022 != 0 => Some("writable by others".to_owned()),
@@ -63,8 +65,11 @@ fn driver(tree: &Tree, subsystem: &str, name: &str) -> Result<(), String> {
         let path = tree.actions(subsystem, name).join(action);
         match fs::read(&path) {
             Ok(content) if stub::is_stub(&content, &identity) => {}
-            Ok(_) => return Err(format!("{subsystem}/{name}/{action} is not the stub that was installed")),
-            Err(error) => return Err(format!("{subsystem}/{name}/{action}: {error}")),
+            Ok(_) => return Err(format!("{identity} is not the stub that was installed")),
+            Err(error) => return Err(format!("{identity}: {error}")),
+        }
+        if let Some(problem) = executable(&path) {
+            return Err(format!("{identity}: {problem}"));
         }
     }
     Ok(())
