@@ -25,7 +25,11 @@ pub fn run(id: &str) -> Result<(), Failure> {
         true => destroy(id),
         false => shutdown(id),
     };
-    ask().explain(could_not)?;
+    match ask() {
+        // It went by itself, in between or with the answer on its way.
+        Err(_) if matches!(active(id), Ok(None)) => {}
+        asked => asked.explain(could_not)?,
+    }
     wait(id, timeout, ask)?;
     vgpu::delete(&facts);
     memory::compact_on_stop();

@@ -149,6 +149,24 @@ fn a_domain_that_vanishes_meanwhile_is_gone() {
 }
 
 #[test]
+fn a_command_that_fails_while_the_domain_goes_is_no_failure() {
+    let deaf = plain().replace("<acpi/>", "<apic/>");
+    for (description, effect) in [(plain(), "libvirt.shutdown"), (deaf, "libvirt.destroy")] {
+        // The command reaches libvirt, its answer does not come back.
+        let world = running(&description)
+            .configuration("CANCEL_NO_ACPI", "yes")
+            .guest("one-1", Guest { power_button: Reaction::AfterPolls(0), ..Guest::default() })
+            .losing(effect, 1, Failure::unknown("the answer was lost"));
+        let host = host(world);
+        let call = shutdown(&host);
+        assert_eq!(call.count(effect), 1);
+        assert!(call.log().is_empty(), "{:?}", call.log());
+        call.value();
+        assert!(gone(&host));
+    }
+}
+
+#[test]
 fn the_actions_time_ends_it_too() {
     let host = host(reacting(Reaction::Ignores).deadline(20_000));
     let call = shutdown(&host);
