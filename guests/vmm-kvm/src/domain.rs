@@ -1,6 +1,7 @@
 //! What the actions need to know of a domain.
 
 use remotes_sdk::libvirt::{self, Domain};
+use remotes_sdk::wait::retry_when;
 use remotes_sdk::xml::Document;
 use remotes_sdk::{Failure, FailureKind, here};
 
@@ -25,6 +26,11 @@ pub fn destroy(id: &str) -> Result<(), Failure> {
 /// Whether the failure may pass by itself: the domain is held by a block job or by another call.
 pub fn busy(failure: &Failure) -> bool {
     failure.kind == FailureKind::Busy || failure.message.contains("active block job")
+}
+
+/// Tries again while a block job holds the domain: three times, five seconds apart.
+pub fn while_busy<T>(attempt: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    retry_when(3, 5, busy, attempt)
 }
 
 /// Whether asking again may be answered otherwise.

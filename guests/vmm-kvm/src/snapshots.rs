@@ -3,6 +3,8 @@
 
 use remotes_sdk::{Explain, Failure, FailureKind, at, filesystem, here, libvirt};
 
+use crate::domain::while_busy;
+
 /// Tells libvirt of the snapshots that the virtual machine's images hold. One that it does not take is
 /// logged: the virtual machine runs all the same.
 pub fn redefine(id: &str, directory: &str, uuid: impl FnOnce() -> Result<String, Failure>) {
@@ -28,6 +30,12 @@ fn one(id: &str, file: &str, uuid: &str) -> Result<(), Failure> {
         filesystem::write(&at(file), current.as_bytes(), 0o644)?;
     }
     libvirt::snapshot_redefine(&here(), id, &current, false)
+}
+
+/// Writes a snapshot's description beside the disks.
+pub fn keep(id: &str, name: &str, directory: &str) -> Result<(), Failure> {
+    let xml = while_busy(|| libvirt::snapshot_xml(&here(), id, name))?;
+    filesystem::write(&at(format!("{directory}/{name}.xml")), xml.as_bytes(), 0o644)
 }
 
 /// Names of the files, parents before their children: a child has the greater number.

@@ -1,10 +1,9 @@
 //! Writes a domain's memory to the checkpoint file, which ends the domain.
 
 use remotes_sdk::filesystem::{self, Kind};
-use remotes_sdk::wait::retry_when;
 use remotes_sdk::{Explain, Failure, FailureKind, at, clock, error, here, info, libvirt};
 
-use crate::domain::{active, busy};
+use crate::domain::{active, while_busy};
 use crate::{hooks, memory};
 
 pub fn run(id: &str, checkpoint: &str, host: &str, vm_id: u32, action: &str) -> Result<(), Failure> {
@@ -15,7 +14,7 @@ pub fn run(id: &str, checkpoint: &str, host: &str, vm_id: u32, action: &str) -> 
         return Err(Failure::not_found(could_not()));
     }
     make_room(checkpoint)?;
-    let saved = retry_when(3, 5, busy, || libvirt::save(&here(), id, checkpoint));
+    let saved = while_busy(|| libvirt::save(&here(), id, checkpoint));
     if saved.is_err() {
         remove_empty(checkpoint);
     }

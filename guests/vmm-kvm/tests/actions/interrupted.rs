@@ -1,8 +1,9 @@
 //! Every action is stopped before each of its effects and then repeated: the end is the same as
 //! without the interruption.
 
-use remotes_sdk::testing::{Host, Image, Simulation, State};
+use remotes_sdk::testing::{Agent, Guest, Host, Image, Simulation, State};
 use remotes_sdk::{Failure, Vmm};
+use serde_json::json;
 use vmm_kvm::Kvm;
 
 use crate::deploy::snapshot;
@@ -142,4 +143,66 @@ fn restore_can_be_repeated() {
         saved.simulation().file(&format!("{FOLDER}/snap-0.xml"), snapshot(0, "00000000-1111-2222-3333-444444444444"));
     let restore = || Kvm::restore(CHECKPOINT.into(), "node1".into(), UUID.into(), 1, String::new());
     everywhere(&start, restore, |host| host.call(restore).value());
+}
+
+/// A machine whose devices come and go.
+fn equipped() -> Simulation {
+    let guest = Guest { agent: Agent::answering([("guest-exec", json!({ "pid": 7 }))]), ..Guest::default() };
+    running(&domain(&format!(
+        "<vcpu current='1'>4</vcpu>{OS}<cpu><numa><cell id='0' cpus='0-3' memory='65536'/></numa></cpu><devices>\
+         <disk type='file' device='cdrom'><source file='{FOLDER}/disk.1'/><target dev='sda'/></disk>\
+         <disk type='file' device='disk'><driver type='qcow2'/><source file='{FOLDER}/disk.0'/><target dev='vda'/></disk>\
+         <interface type='ethernet'><mac address='02:00:00:00:00:01'/></interface></devices>"
+    )))
+    .guest("one-1", guest)
+    .here(|machine| machine.image("/var/lib/one/datastores/101/1/disk.0", Image::new("qcow2", 1 << 26)))
+    .file("/var/lib/one/datastores/101/1/disk.1", "iso")
+    .file("/var/run/one/one-1", "7")
+}
+
+const PARTS: &str = "<DISK><ATTACH>YES</ATTACH><DISK_ID>2</DISK_ID><TARGET>vdb</TARGET></DISK>\
+    <DISK><DISK_ID>0</DISK_ID><TARGET>vda</TARGET></DISK>\
+    <NIC><ATTACH>YES</ATTACH><MAC>02:00:00:00:00:02</MAC><BRIDGE>b</BRIDGE></NIC>";
+
+/// The description of the domain is part of what has to be the same.
+fn changes(name: &str, action: impl Fn() -> Result<(), Failure>) {
+    let start = equipped();
+    let xml = |host: &Host| host.simulation().here.find(UUID).map(|domain| domain.xml().to_owned());
+    let whole = host(start.clone());
+    whole.call(&action).value();
+    let stops = everywhere(&start, &action, |host| {
+        host.call(&action).value();
+        assert_eq!(xml(host), xml(&whole), "{name}");
+    });
+    assert!(stops > 1, "{name}");
+}
+
+#[test]
+fn changes_of_a_running_machine_can_be_repeated() {
+    let id = || UUID.to_owned();
+    let data = |inside: &str| action(&format!("{PARTS}{inside}"), "qcow2");
+    let text = |text: &str| text.to_owned();
+    let mac = || text("02:00:00:00:00:01");
+    changes("attach_disk", || Kvm::attach_disk(id(), format!("{FOLDER}/disk.2"), text("vdb"), 1, data("")));
+    changes("detach_disk", || Kvm::detach_disk(id(), format!("{FOLDER}/disk.0"), text("vda"), 0, data("")));
+    let dash = || text("-");
+    changes("attach_nic", || Kvm::attach_nic(id(), dash(), dash(), dash(), dash(), dash(), data("")));
+    changes("detach_nic", || Kvm::detach_nic(id(), mac(), data("")));
+    changes("prereconfigure", || Kvm::prereconfigure(id(), text("sda"), data("")));
+    changes("reconfigure", || {
+        Kvm::prereconfigure(id(), text("sda"), data(""))?;
+        Kvm::reconfigure(id(), text("sda"), format!("{FOLDER}/disk.1"), data(""))
+    });
+    let sizes = |memory: u64| {
+        format!("<MEMORY>{memory}</MEMORY><VCPU>3</VCPU><RESIZE><MEMORY>64</MEMORY><VCPU>1</VCPU></RESIZE>")
+    };
+    changes("resize", || Kvm::resize(id(), data(&sizes(32))));
+    let hotplug = || format!("{}<MEMORY_RESIZE_MODE>HOTPLUG</MEMORY_RESIZE_MODE>", sizes(96));
+    changes("resize by hotplug", || Kvm::resize(id(), data(&hotplug())));
+    changes("resize_disk", || {
+        Kvm::resize_disk(id(), 0, 96, data(""))?;
+        Kvm::resize_disk(id(), 0, 128, data(""))
+    });
+    changes("exec", || Kvm::exec(1, text("node1"), text("true"), vec![]));
+    changes("exec_cancel", || Kvm::exec_cancel(1, text("node1")));
 }

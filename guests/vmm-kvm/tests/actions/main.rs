@@ -3,13 +3,19 @@
 
 mod cancel;
 mod deploy;
+mod disk;
+mod exec;
 mod firmware;
 mod fixture;
 mod interrupted;
+mod media;
+mod nic;
 mod power;
 mod recorded;
+mod resize;
 mod restore;
 mod save;
 mod shutdown;
+mod snapshots;
 mod tpm;
 mod vgpu;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use remotes_effect::vmm::{Call, Reply};
 use remotes_sdk::call_vmm;
 use remotes_sdk::testing::{Host, State};
+use remotes_sdk::vm::Action;
 use serde::Deserialize;
 use vmm_kvm::Kvm;
 
@@ -16,6 +17,8 @@ struct Recorded {
     stdin: String,
     exit: i32,
     stdout: String,
+    stderr: String,
+    order: u64,
 }
 
 fn recorded(action: &str) -> Vec<(PathBuf, Recorded)> {
@@ -54,6 +57,52 @@ fn call(action: &str, recorded: &Recorded) -> Call {
             vm_id: argument(3).parse().unwrap(),
             action: document,
         },
+        "attach_disk" => Call::AttachDisk {
+            deploy_id: argument(0),
+            path: argument(1),
+            target: argument(2),
+            target_index: argument(3).parse().unwrap(),
+            action: document,
+        },
+        "detach_disk" => Call::DetachDisk {
+            deploy_id: argument(0),
+            path: argument(1),
+            target: argument(2),
+            target_index: argument(3).parse().unwrap(),
+            action: document,
+        },
+        "attach_nic" => Call::AttachNic {
+            deploy_id: argument(0),
+            mac: argument(1),
+            bridge: argument(2),
+            model: argument(3),
+            vn_mad: argument(4),
+            target: argument(5),
+            action: document,
+        },
+        "detach_nic" => Call::DetachNic { deploy_id: argument(0), mac: argument(1), action: document },
+        "prereconfigure" => Call::Prereconfigure { deploy_id: argument(0), target: argument(1), action: document },
+        "reconfigure" => {
+            Call::Reconfigure { deploy_id: argument(0), target: argument(1), iso: argument(2), action: document }
+        }
+        "snapshot_create" => {
+            Call::SnapshotCreate { deploy_id: argument(0), snapshot_id: argument(1).parse().unwrap(), action: document }
+        }
+        "snapshot_revert" => Call::SnapshotRevert { deploy_id: argument(0), snapshot: argument(1), action: document },
+        "snapshot_delete" => Call::SnapshotDelete { deploy_id: argument(0), snapshot: argument(1), action: document },
+        "resize" => Call::Resize { deploy_id: argument(0), action: document },
+        "resize_disk" => Call::ResizeDisk {
+            deploy_id: argument(0),
+            disk_id: argument(1).parse().unwrap(),
+            size: argument(2).parse().unwrap(),
+            action: document,
+        },
+        "exec" => Call::Exec {
+            vm_id: argument(0).parse().unwrap(),
+            host: argument(1),
+            command: argument(2),
+            stdin: Vec::new(),
+        },
         other => panic!("no such action: {other}"),
     }
 }
@@ -68,7 +117,9 @@ fn run(host: &Host, action: &str, recorded: &Recorded) -> Result<String, String>
     let call = call(action, recorded);
     let reply = host.call(|| Ok(call_vmm::<Kvm>(call))).value();
     match reply {
-        Reply::Deploy(result) => result.map(|id| format!("{id}\n")).map_err(|failure| failure.message),
+        Reply::Deploy(result) | Reply::SnapshotCreate(result) => {
+            result.map(|id| format!("{id}\n")).map_err(|failure| failure.message)
+        }
         other => match other.failure() {
             None => Ok(String::new()),
             Some(failure) => Err(failure.message.clone()),
@@ -119,5 +170,77 @@ fn a_restore_answers_as_the_stock_driver_did() {
         host.call(|| remotes_sdk::libvirt::save(&remotes_sdk::here(), uuid, checkpoint)).value();
         assert_eq!(run(&host, "restore", &recorded), Ok(recorded.stdout.clone()), "{}", file.display());
         assert_eq!(host.simulation().domains().count(), 1);
+    }
+}
+
+/// A machine with all that the recorded calls plug, unplug and change.
+fn equipped(id: &str, uuid: &str, format: &str) -> remotes_sdk::testing::Simulation {
+    let folder = format!("/var/lib/one/datastores/101/{id}");
+    let disk = |name: &str, target: &str| {
+        format!(
+            "<disk type='file' device='disk'><driver name='qemu' type='{format}'/><source file='{folder}/{name}'/><target dev='{target}'/></disk>"
+        )
+    };
+    let drive = "<disk type='file' device='cdrom'><target dev='sda'/><readonly/></disk>";
+    let description = domain(&format!(
+        "<vcpu current='1'>8</vcpu><currentMemory>65536</currentMemory><os><type>hvm</type></os><devices>{}{drive}</devices>",
+        disk("disk.0", "vda")
+    ));
+    let description = description.replace("one-1<", &format!("one-{id}<")).replace(crate::fixture::UUID, uuid);
+    let description =
+        description.replace("<memory>65536<", "<memory>1048576<").replace("/101/1]", &format!("/101/{id}]"));
+    let image = remotes_sdk::testing::Image::new(format, 1 << 26);
+    empty().domain(&description, State::Running).here(|machine| machine.image(&format!("{folder}/disk.0"), image))
+}
+
+/// The calls of one machine in the order they were made: what one plugs in, another one unplugs.
+fn lives(actions: &[&str]) -> Vec<(String, PathBuf, Recorded)> {
+    let mut calls = Vec::new();
+    for action in actions {
+        calls.extend(recorded(action).into_iter().map(|(file, recorded)| ((*action).to_owned(), file, recorded)));
+    }
+    calls.sort_by_key(|(.., recorded)| recorded.order);
+    calls
+}
+
+#[test]
+fn devices_snapshots_and_sizes_answer_as_the_stock_driver_did() {
+    let actions = [
+        "attach_disk",
+        "detach_disk",
+        "attach_nic",
+        "detach_nic",
+        "prereconfigure",
+        "reconfigure",
+        "snapshot_create",
+        "snapshot_revert",
+        "snapshot_delete",
+        "resize",
+        "resize_disk",
+    ];
+    let mut hosts = std::collections::BTreeMap::new();
+    for (action, file, recorded) in lives(&actions) {
+        let uuid = recorded.argv[0].clone();
+        let id = recorded.argv[recorded.argv.len() - 2].clone();
+        let document = Action::parse(&recorded.stdin).unwrap();
+        let root = document.devices("DISK").into_iter().find(|disk| disk.text("DISK_ID") == Some("0")).unwrap();
+        let format = root.text("DRIVER").unwrap();
+        let machine = hosts.entry(uuid.clone()).or_insert_with(|| host(equipped(&id, &uuid, format)));
+        let answer = run(machine, &action, &recorded);
+        match recorded.exit {
+            0 => assert_eq!(answer, Ok(recorded.stdout), "{}", file.display()),
+            // An internal snapshot of a raw disk.
+            _ => assert!(answer.unwrap_err().starts_with("Could not create snapshot"), "{}", file.display()),
+        }
+    }
+}
+
+#[test]
+fn an_exec_without_an_agent_fails_as_the_stock_driver_did() {
+    for (file, recorded) in recorded("exec") {
+        let answer = run(&host(before(&recorded.argv[0], crate::fixture::UUID)), "exec", &recorded);
+        assert!(recorded.exit != 0 && recorded.stderr.contains("Guest agent is not responding"), "{}", file.display());
+        let line = "Error executing the command: Guest agent is not responding: QEMU guest agent is not connected";
+        assert_eq!(answer, Err(line.to_owned()));
     }
 }
