@@ -199,7 +199,9 @@ fn call(contract: &Contract, interface: &Interface) -> TokenStream {
         quote! {
             values::#module::Call::#case { #(#names,)* } => {
                 let index = instance.get_export_index(&mut *store, Some(interface), #wit).ok_or_else(|| absent(#wit))?;
-                let function = instance.get_typed_func::<(#(#types,)*), #types_of_results>(&mut *store, &index)?;
+                let function = instance
+                    .get_typed_func::<(#(#types,)*), #types_of_results>(&mut *store, &index)
+                    .map_err(|error| unfit(#wit, &error))?;
                 let #reply = function.call(&mut *store, (#(#names.clone().convert(),)*))?;
                 values::#module::Reply::#case(reply.convert())
             }

@@ -4,13 +4,19 @@ use remotes_effect::policy::Limits;
 use thiserror::Error;
 use wasmtime::{Config, Engine, WasmFeatures};
 
-/// What components may not use: nothing of it is needed by drivers, and each is surface.
-const REFUSED: WasmFeatures = WasmFeatures::THREADS
-    .union(WasmFeatures::MEMORY64)
-    .union(WasmFeatures::MULTI_MEMORY)
-    .union(WasmFeatures::RELAXED_SIMD)
-    .union(WasmFeatures::TAIL_CALL)
-    .union(WasmFeatures::EXTENDED_CONST);
+/// What components may use: what compilers take for granted. Everything else is surface, also what a
+/// later engine may have on by default.
+const OFFERED: WasmFeatures = WasmFeatures::COMPONENT_MODEL
+    .union(WasmFeatures::MUTABLE_GLOBAL)
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::BULK_MEMORY_OPT)
+    .union(WasmFeatures::FLOATS)
+    .union(WasmFeatures::SIMD);
 
 /// An engine that cannot be set up: this processor or architecture lacks what it needs.
 #[derive(Debug, Error)]
@@ -24,7 +30,7 @@ pub struct EngineError(wasmtime::Error);
 pub fn engine(limits: &Limits) -> Result<Engine, EngineError> {
     let mut config = Config::new();
     config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH)).map_err(EngineError)?;
-    config.wasm_features(REFUSED, false);
+    config.wasm_features(WasmFeatures::all().difference(OFFERED), false);
     config.epoch_interruption(true);
     config.max_wasm_stack(limits.stack_kib as usize * 1024);
     config.concurrency_support(false);

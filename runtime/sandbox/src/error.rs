@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use remotes_effect::Call;
 use remotes_effect::pipeline::Stop;
 use remotes_effect::policy::Limits;
 use thiserror::Error;
 use wasmtime::Trap;
 
 use crate::limiter::Exceeded;
+use crate::link::Unfit;
 
 /// An action that ended without the driver's reply. Nothing that the driver did is undone by this.
 #[derive(Debug, Error)]
@@ -44,8 +46,16 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Sorts an error of the engine. `time` is what the action had.
-    pub(crate) fn sort(error: &wasmtime::Error, phase: Phase, limits: &Limits, time: Duration) -> Self {
+    /// A component that is no driver of the subsystem that it is called for.
+    pub(crate) fn unsuitable(call: &Call, reason: &impl std::fmt::Display) -> Self {
+        Self::Unsuitable { subsystem: call.subsystem().to_owned(), reason: reason.to_string() }
+    }
+
+    /// Sorts an error of the engine.
+    pub(crate) fn sort(error: &wasmtime::Error, phase: Phase, limits: &Limits, call: &Call) -> Self {
+        if let Some(unfit) = error.downcast_ref::<Unfit>() {
+            return Self::unsuitable(call, unfit);
+        }
         if let Some(stop) = error.downcast_ref::<Stop>() {
             return Self::Stopped(stop.clone());
         }
@@ -55,12 +65,12 @@ impl RunError {
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => match phase {
                 Phase::Start => Self::Start(Duration::from_secs(limits.start_seconds)),
-                Phase::Call => Self::Deadline(time),
+                Phase::Call => Self::Deadline(limits.time(call.action())),
             },
             Some(Trap::StackOverflow) => Self::Stack,
             Some(trap) => Self::Trapped(trap.to_string()),
             None => {
-                let text = format!("{error:#}");
+                let text = reason(error);
                 if let Some(exceeded) = Exceeded::counted(&text, limits) {
                     return Self::Exceeded(exceeded);
                 }
@@ -72,6 +82,12 @@ impl RunError {
             }
         }
     }
+}
+
+/// The causes in one line, without the driver's stack, which says nothing to an operator.
+fn reason(error: &wasmtime::Error) -> String {
+    let causes = error.chain().map(ToString::to_string);
+    causes.filter(|cause| !cause.starts_with("error while executing at wasm backtrace")).collect::<Vec<_>>().join(": ")
 }
 
 /// Where the action was.

@@ -19,6 +19,7 @@ pub mod inspect;
 mod limiter;
 mod link;
 mod run;
+mod state;
 #[cfg(feature = "wasi")]
 mod wasi;
 mod watch;

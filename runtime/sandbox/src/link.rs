@@ -2,6 +2,7 @@
 
 use remotes_effect as values;
 use remotes_effect::{Answer, Effect};
+use thiserror::Error;
 use wasmtime::Result;
 
 /// Where a component's calls go. An error ends the action.
@@ -52,8 +53,17 @@ fn mismatch(asked: &str, answer: &Answer) -> wasmtime::Error {
     wasmtime::Error::msg(format!("the executor answered {answer:?} to {asked}"))
 }
 
+/// A component that does not export what it is called for.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct Unfit(String);
+
 fn absent(function: &str) -> wasmtime::Error {
-    wasmtime::Error::msg(format!("the component does not export {function}"))
+    Unfit(format!("it does not export {function}")).into()
+}
+
+fn unfit(function: &str, error: &wasmtime::Error) -> wasmtime::Error {
+    Unfit(format!("its {function} is not of the contract's type: {error:#}")).into()
 }
 
 include!(concat!(env!("OUT_DIR"), "/linking.rs"));

@@ -6,13 +6,14 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::journal::Journal;
 use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::Limits;
-use remotes_effect::{Answer, Call, Effect, Executor, Reply};
+use remotes_effect::{Call, Executor, Reply};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Result, Store, Trap, UpdateDeadline};
 
 use crate::error::{Phase, RunError};
 use crate::limiter::Limiter;
-use crate::link::{self, DRIVER_INTERFACES, Port};
+use crate::link::{self, DRIVER_INTERFACES};
+use crate::state::State;
 use crate::watch::Watch;
 
 /// A component that is ready to be called, any number of times, each in a store of its own: nothing of
@@ -28,20 +29,6 @@ pub struct Outcome<J, E> {
     pub result: Result<Reply, RunError>,
     /// The pipeline, for its journal and executor.
     pub pipeline: Pipeline<J, E>,
-}
-
-/// What a store holds.
-pub(crate) struct State<J, E> {
-    pipeline: Pipeline<J, E>,
-    limiter: Limiter,
-    #[cfg(feature = "wasi")]
-    pub(crate) wasi: crate::wasi::Nothing,
-}
-
-impl<J: Journal, E: Executor> Port for State<J, E> {
-    fn perform(&mut self, effect: Effect) -> Result<Answer> {
-        Ok(self.pipeline.perform(effect)?)
-    }
 }
 
 impl Driver {
@@ -64,7 +51,7 @@ impl Driver {
             limiter: Limiter::new(&limits),
             pipeline,
             #[cfg(feature = "wasi")]
-            wasi: crate::wasi::Nothing::new(limits.log_kib as usize * 1024),
+            wasi: crate::wasi::Nothing::new(&limits),
         };
         let mut store = Store::new(&self.engine, state);
         let result = self.call_in(&mut store, call, &limits, deadline, abandon);
@@ -87,7 +74,7 @@ impl Driver {
         deadline: Deadline,
         abandon: Option<Box<dyn FnOnce() + Send>>,
     ) -> Result<Reply, RunError> {
-        let sort = |error: wasmtime::Error, phase| RunError::sort(&error, phase, limits, limits.time(call.action()));
+        let sort = |error: wasmtime::Error, phase| RunError::sort(&error, phase, limits, call);
         let subsystem = call.subsystem();
         let unsuitable = |reason: String| RunError::Unsuitable { subsystem: subsystem.to_owned(), reason };
         store.limiter(|state| &mut state.limiter);

@@ -7,13 +7,20 @@ use std::time::Duration;
 use remotes_effect::journal::Journal;
 use remotes_effect::log::{Effect as Log, Level};
 use remotes_effect::pipeline::{Pipeline, Stop};
+use remotes_effect::policy::Limits;
 use remotes_effect::{Effect, Executor};
 use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Engine, Result};
+use wasmtime::{Engine, Result, StoreContextMut};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::p2::{Pollable, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use crate::run::State;
+use crate::state::State;
+
+/// Streams, sockets and the like that a driver may hold at a time.
+const HANDLES: usize = 1000;
+/// The clock whose waiting is replaced, as it is named by the version of WASI that is linked.
+const MONOTONIC_CLOCK: &str = "wasi:clocks/monotonic-clock@0.2.12";
 
 /// The empty context of one call.
 pub struct Nothing {
@@ -23,9 +30,9 @@ pub struct Nothing {
 }
 
 impl Nothing {
-    /// `log_bytes` bounds what is kept of the driver's output; writing more fails in the driver.
-    pub fn new(log_bytes: usize) -> Self {
-        let printed = MemoryOutputPipe::new(log_bytes);
+    /// What is kept of the driver's output is bounded as its log is; writing more fails in the driver.
+    pub fn new(limits: &Limits) -> Self {
+        let printed = MemoryOutputPipe::new(limits.log_kib as usize * 1024);
         let context = WasiCtxBuilder::new()
             .stdout(printed.clone())
             .stderr(printed.clone())
@@ -34,11 +41,14 @@ impl Nothing {
             .secure_random(wasmtime_wasi::random::Deterministic::new(vec![0]))
             .insecure_random(wasmtime_wasi::random::Deterministic::new(vec![0]))
             .insecure_random_seed(0)
+            .max_random_size(limits.argument_kib * 1024)
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .build();
-        Self { context, table: ResourceTable::new(), printed }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
+        Self { context, table, printed }
     }
 
     /// Sends what the driver printed down the pipeline, a log line a line.
@@ -91,6 +101,34 @@ where
 {
     if component.component_type().imports(engine).any(|(name, _)| name.starts_with("wasi:")) {
         wasmtime_wasi::p2::add_to_linker_sync(linker)?;
+        link_clock(linker)?;
     }
     Ok(())
+}
+
+/// Replaces what a driver waits for by what is there at once: it would wait inside the host, where the
+/// deadline cannot interrupt it. Time stands still, so none is skipped.
+fn link_clock<J: 'static, E: 'static>(linker: &mut Linker<State<J, E>>) -> Result<()>
+where
+    State<J, E>: Send,
+{
+    linker.allow_shadowing(true);
+    let mut clock = linker.instance(MONOTONIC_CLOCK)?;
+    for name in ["subscribe-duration", "subscribe-instant"] {
+        clock.func_wrap(name, |mut store: StoreContextMut<'_, State<J, E>>, (_time,): (u64,)| {
+            let table = &mut store.data_mut().wasi.table;
+            let over = table.push(Over)?;
+            Ok((subscribe(table, over)?,))
+        })?;
+    }
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// A time that is over.
+struct Over;
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Over {
+    async fn ready(&mut self) {}
 }

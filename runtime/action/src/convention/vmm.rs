@@ -167,9 +167,15 @@ pub fn print(call: &Call, reply: &Reply) -> Printed {
     }
 }
 
+/// The front-end reads standard output until this mark, wherever it stands.
+const END_OF_OUTPUT: &str = "EOF_OUT";
+
 /// oned takes the first word of standard output for the deploy id or the snapshot's name.
 fn print_word(call: &Call, word: &str) -> Printed {
-    let fit = !word.is_empty() && word.len() <= 256 && word.bytes().all(|byte| byte.is_ascii_graphic());
+    let fit = !word.is_empty()
+        && word.len() <= 256
+        && word.bytes().all(|byte| byte.is_ascii_graphic())
+        && !word.contains(END_OF_OUTPUT);
     match fit {
         true => Printed { stdout: format!("{word}\n"), ..Printed::default() },
         false => print_failure(

@@ -1,0 +1,10 @@
+;; Wants a version of the contract that is yet to come.
+(component
+;;include types
+;;include memory
+  (import "one:driver/clock@2.0.0" (instance (export "now" (func (result u64)))))
+  (core module $module
+    (func (export "reboot") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 0)))
+  (core instance $guest (instantiate $module))
+;;include driver
+)

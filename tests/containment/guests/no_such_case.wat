@@ -1,0 +1,13 @@
+;; Logs with a severity that there is not.
+(component
+;;include types
+;;include memory
+;;include log
+  (core module $module
+    (import "log" "write" (func $write (param i32 i32 i32)))
+    (func (export "reboot") (param i32 i32 i32 i32 i32 i32) (result i32)
+      (call $write (i32.const 77) (i32.const 0) (i32.const 1))
+      (i32.const 0)))
+  (core instance $guest (instantiate $module (with "log" (instance $log))))
+;;include driver
+)

@@ -1,0 +1,30 @@
+//! What the hostile drivers of this folder share: each is a driver whose `reboot` is its attack.
+
+/// Makes a driver of one function. It gets the deploy id, the host and the action's document: what the
+/// attack is to be tried on.
+#[macro_export]
+macro_rules! reboot {
+    ($attack:path) => {
+        struct Guest;
+
+        impl remotes_sdk::Vmm for Guest {
+            const ACTIONS: &'static [&'static str] = &["reboot"];
+
+            fn reboot(id: String, host: String, action: String) -> Result<(), remotes_sdk::Failure> {
+                $attack(&id, &host, &action)
+            }
+        }
+
+        remotes_sdk::export_vmm!(Guest);
+    };
+}
+
+/// Logs what came of one attempt. A test reads the journal instead; this shows that a driver may go on
+/// after a refusal.
+pub fn tell<T>(attempt: &str, result: Result<T, remotes_sdk::Failure>) {
+    let outcome = match result {
+        Ok(_) => "done".to_owned(),
+        Err(failure) => failure.message,
+    };
+    remotes_sdk::log::write(remotes_sdk::log::Level::Info, &format!("{attempt}: {outcome}"));
+}

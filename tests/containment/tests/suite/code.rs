@@ -1,0 +1,231 @@
+//! Code that is not what was installed, or that others could have put there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use remotes_containment::guest::MEMORY_OF_CALLS;
+use remotes_effect::policy::Limits;
+use remotes_sandbox::cache::manifest::{self, Manifest};
+use remotes_sandbox::cache::{self, CacheError, digest};
+use remotes_sandbox::{compile, engine};
+use tempfile::TempDir;
+
+/// A driver's folder as it is installed.
+struct Installed {
+    folder: TempDir,
+    manifest: Manifest,
+}
+
+impl Installed {
+    fn new() -> Self {
+        let component = MEMORY_OF_CALLS.component();
+        let code = compile::precompile(&engine(&Limits::default()).unwrap(), &component).unwrap();
+        let manifest = Manifest {
+            driver: "vmm/hostile".into(),
+            contract: "1.0.0".into(),
+            actions: vec!["reboot".into()],
+            component: digest(&component),
+            wasi: false,
+            precompiled: BTreeMap::from([(std::env::consts::ARCH.into(), digest(&code))]),
+        };
+        let installed = Self { folder: tempfile::tempdir().unwrap(), manifest };
+        installed.write(manifest::COMPONENT, &component);
+        installed.write(&code_file(), &code);
+        installed.record();
+        installed
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    fn record(&self) {
+        let precompiled: String =
+            self.manifest.precompiled.iter().map(|(name, digest)| format!("{name} = {digest:?}\n")).collect();
+        let Manifest { driver, contract, actions, component, .. } = &self.manifest;
+        let text = format!(
+            "driver = {driver:?}\ncontract = {contract:?}\nactions = {actions:?}\ncomponent = {component:?}\n[precompiled]\n{precompiled}"
+        );
+        self.write(manifest::FILE, text.as_bytes());
+    }
+
+    /// Installs other code, recorded as such: what only the installing user can do.
+    fn replace(&mut self, code: &[u8]) {
+        self.write(&code_file(), code);
+        self.manifest.precompiled.insert(std::env::consts::ARCH.into(), digest(code));
+        self.record();
+    }
+
+    fn load(&self) -> Result<Manifest, CacheError> {
+        cache::load(self.folder.path(), &engine(&Limits::default()).unwrap()).map(|(manifest, _)| manifest)
+    }
+
+    /// Why it is not loaded; the message names the path.
+    fn refusal(&self, path: &Path) -> CacheError {
+        let error = self.load().expect_err("it was loaded");
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        error
+    }
+}
+
+fn code_file() -> String {
+    manifest::code_file(std::env::consts::ARCH)
+}
+
+#[test]
+fn what_was_installed_is_loaded() {
+    let installed = Installed::new();
+    assert_eq!(installed.load().unwrap(), installed.manifest);
+}
+
+#[test]
+fn altered_code() {
+    let installed = Installed::new();
+    let path = installed.path(&code_file());
+    let whole = fs::read(&path).unwrap();
+    for position in [0, 1, 100, whole.len() / 2, whole.len() - 1] {
+        let mut altered = whole.clone();
+        altered[position] ^= 1;
+        installed.write(&code_file(), &altered);
+        assert!(matches!(installed.refusal(&path), CacheError::Altered { .. }));
+    }
+    for altered in [&whole[..whole.len() - 1], &whole[1..], &[], &[&whole[..], b"x"].concat()] {
+        installed.write(&code_file(), altered);
+        let error = installed.refusal(&path);
+        assert!(matches!(error, CacheError::Altered { .. }));
+        assert!(error.to_string().contains("install the driver again"), "{error}");
+    }
+}
+
+#[test]
+fn an_altered_manifest() {
+    let installed = Installed::new();
+    let path = installed.path(manifest::FILE);
+    let whole = fs::read_to_string(&path).unwrap();
+    for altered in [
+        String::new(),
+        "[precompiled]\n".into(),
+        whole.replace("driver", "drivers"),
+        format!("trusted = true\n{whole}"),
+        whole.replace("[precompiled]", "[[precompiled]]"),
+        format!("{whole}{}", "# filler\n".repeat(10_000)),
+        "\0".repeat(100),
+    ] {
+        installed.write(manifest::FILE, altered.as_bytes());
+        let error = installed.refusal(&path);
+        assert!(matches!(error, CacheError::Manifest { .. }), "{error}");
+    }
+    // The digest of something else.
+    installed.write(
+        manifest::FILE,
+        whole.replace(&installed.manifest.precompiled[std::env::consts::ARCH], &"0".repeat(64)).as_bytes(),
+    );
+    assert!(matches!(installed.refusal(&installed.path(&code_file())), CacheError::Altered { .. }));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(installed.refusal(&path), CacheError::Io { .. }));
+}
+
+#[test]
+fn a_folder_or_file_that_others_can_write() {
+    for (name, modes) in [
+        ("", [0o777, 0o775, 0o757, 0o1777]),
+        (&code_file(), [0o666, 0o664, 0o646, 0o622]),
+        (manifest::FILE, [0o666, 0o664, 0o646, 0o622]),
+    ] {
+        for mode in modes {
+            let installed = Installed::new();
+            let path = if name.is_empty() { installed.folder.path().to_owned() } else { installed.path(name) };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = installed.refusal(&path);
+            assert!(matches!(error, CacheError::Untrusted { .. }), "{error}");
+            assert!(error.to_string().contains(&format!("its mode is {mode:o}")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_or_file_of_somebody_else() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can give files away; the check is the same for everybody.
+        return;
+    }
+    for name in ["", &code_file(), manifest::FILE] {
+        let installed = Installed::new();
+        let path = if name.is_empty() { installed.folder.path().to_owned() } else { installed.path(name) };
+        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        let error = installed.refusal(&path);
+        assert!(matches!(error, CacheError::Untrusted { .. }), "{error}");
+        assert!(error.to_string().contains("it belongs to uid 65534"), "{error}");
+    }
+}
+
+#[test]
+fn something_else_in_place_of_a_file() {
+    for name in [&code_file(), manifest::FILE] {
+        let installed = Installed::new();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (path, copy) = (installed.path(name), elsewhere.path().join("copy"));
+        fs::rename(&path, &copy).unwrap();
+        symlink(&copy, &path).unwrap();
+        assert!(matches!(installed.refusal(&path), CacheError::Io { .. }), "a link");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        installed.refusal(&path);
+        fs::remove_dir(&path).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o644),
+            0,
+        )
+        .unwrap();
+        installed.refusal(&path);
+    }
+}
+
+#[test]
+fn code_of_another_engine() {
+    let mut installed = Installed::new();
+    let component = MEMORY_OF_CALLS.component();
+    let mut config = wasmtime::Config::new();
+    config.consume_fuel(true);
+    let other = wasmtime::Engine::new(&config).unwrap().precompile_component(&component).unwrap();
+    installed.replace(&other);
+    let error = installed.refusal(installed.folder.path());
+    assert!(matches!(error, CacheError::NotCompiled { .. }), "{error}");
+    // Without interruption by epochs: a loop in it could not be ended.
+    let other = wasmtime::Engine::default().precompile_component(&component).unwrap();
+    installed.replace(&other);
+    assert!(matches!(installed.refusal(installed.folder.path()), CacheError::NotCompiled { .. }));
+}
+
+#[test]
+fn recorded_bytes_that_are_no_code() {
+    let mut installed = Installed::new();
+    let code = fs::read(installed.path(&code_file())).unwrap();
+    for bytes in
+        [b"".as_slice(), b"\x7fELF", &[0; 4096], &code[..64], &code[..code.len() / 2], &MEMORY_OF_CALLS.component()]
+    {
+        installed.replace(bytes);
+        let error = installed.refusal(installed.folder.path());
+        assert!(matches!(error, CacheError::NotCompiled { .. }), "{error}");
+    }
+}
+
+#[test]
+fn code_for_other_machines_only() {
+    let mut installed = Installed::new();
+    let code = installed.manifest.precompiled.remove(std::env::consts::ARCH).unwrap();
+    installed.manifest.precompiled.insert("pdp11".into(), code);
+    installed.record();
+    let error = installed.refusal(installed.folder.path());
+    assert!(error.to_string().contains("the tree has code for pdp11"), "{error}");
+}

@@ -1,0 +1,33 @@
+//! Every guest of `guests/` has a test of its name here; the build script sees to it.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod archives;
+mod boundary;
+mod code;
+mod common;
+mod domains;
+mod images;
+mod limits;
+mod links;
+mod paths;
+mod protocol;
+mod state;
+mod time;
+mod tools;
+mod wasi;
+
+#[allow(unused_imports)]
+use self::{
+    archives::*, boundary::*, domains::*, images::*, limits::*, paths::*, protocol::*, state::*, time::*, tools::*,
+    wasi::*,
+};
+
+macro_rules! tested {
+    ($name:ident) => {
+        #[allow(unused_imports)]
+        use self::$name as _;
+    };
+}
+
+remotes_containment::foreach_guest!(tested);
