@@ -19,6 +19,6 @@ pub mod server;
 mod serving;
 pub mod tools;
 
-pub use machine::{Machine, Surroundings};
+pub use machine::{Log, Machine, Surroundings};
 pub use remote::REMOTE_DIRECTORY;
 pub use serving::serve;

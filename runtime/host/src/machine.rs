@@ -25,6 +25,9 @@ use crate::network::locks::Locks;
 use crate::remote::{Hosts, REMOTE_DIRECTORY};
 use crate::tools::Tools;
 
+/// Takes one line of the driver's log.
+pub type Log = Box<dyn FnMut(Level, &str) + Send>;
+
 /// What an action finds around it.
 pub struct Surroundings {
     /// What the driver may do.
@@ -36,7 +39,7 @@ pub struct Surroundings {
     /// The program that serves libvirt's effects.
     pub libvirt_server: PathBuf,
     /// Where the driver's log lines go.
-    pub log: Box<dyn FnMut(Level, &str) + Send>,
+    pub log: Log,
 }
 
 /// The executors of this machine. Nothing is opened, read or started before an effect needs it.
@@ -45,7 +48,7 @@ pub struct Machine {
     tree: PathBuf,
     deadline: Deadline,
     libvirt_server: PathBuf,
-    log: Box<dyn FnMut(Level, &str) + Send>,
+    log: Log,
     jail: OnceCell<Jail>,
     configuration: Configuration,
     libvirt: Option<Libvirt>,

@@ -37,7 +37,13 @@ pub(crate) fn failure(subject: impl AsRef<OsStr>, what: &str, errno: Errno) -> F
 pub(crate) fn io_failure(subject: impl AsRef<OsStr>, what: &str, error: &std::io::Error) -> Failure {
     match Errno::from_io_error(error) {
         Some(errno) => failure(subject, what, errno),
-        None => Failure::failed(format!("{}: cannot {what}: {}", shown(subject), one_line(&error.to_string()))),
+        None => {
+            let message = format!("{}: cannot {what}: {}", shown(subject), one_line(&error.to_string()));
+            match error.kind() {
+                std::io::ErrorKind::InvalidInput => Failure::invalid(message),
+                _ => Failure::failed(message),
+            }
+        }
     }
 }
 

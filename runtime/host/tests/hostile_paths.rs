@@ -319,7 +319,7 @@ fn nodes_that_do_not_agree() {
 fn an_unreadable_folder_is_no_absent_one() {
     let world = world();
     world.file("ds/1/shut/file", "x");
-    std::fs::set_permissions(world.path.join("ds/1/shut"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(world.path.join("ds/1/shut"), std::fs::Permissions::from_mode(0o000)).unwrap();
     let mut machine = world.machine(&[("ds/1", RW)]);
     if rustix::process::geteuid().is_root() {
         done(&mut machine, E::Read { at: place(world.at("ds/1/shut/file")) });

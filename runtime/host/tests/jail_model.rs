@@ -21,13 +21,15 @@ enum Thing {
     Link(String),
 }
 
+/// What the policy says, what that really is, and the access.
+type Grant = (Vec<String>, Vec<String>, Access);
+
 /// The tree as a list of real paths, relative to the sandbox, and the grants.
 #[derive(Default)]
 struct Model {
     base: Vec<String>,
     things: BTreeMap<Vec<String>, Thing>,
-    /// what the policy says, what that really is, and the access
-    grants: Vec<(Vec<String>, Vec<String>, Access)>,
+    grants: Vec<Grant>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -40,6 +42,12 @@ fn names(path: &str) -> Vec<String> {
     path.split('/').filter(|name| !matches!(*name, "" | ".")).map(str::to_owned).collect()
 }
 
+/// The same of the text of a link: a slash or dot at its end asks for a folder.
+fn target_names(target: &str) -> Vec<String> {
+    let end = matches!(target.rsplit('/').next(), Some("" | ".")).then(|| ".".to_owned());
+    names(target).into_iter().chain(end).collect()
+}
+
 impl Model {
     fn absolute(&self, path: &str) -> Vec<String> {
         [self.base.clone(), names(path)].concat()
@@ -49,10 +57,13 @@ impl Model {
     fn resolve(&self, mut path: Vec<String>, last: Last) -> Result<Vec<String>, FailureKind> {
         let mut links = 0;
         'anew: loop {
-            let skip = path.iter().take_while(|name| *name == "..").count();
+            let skip = path.iter().take_while(|name| *name == ".." || *name == ".").count();
             path.drain(..skip);
-            let plain = path.iter().take_while(|name| *name != "..").count();
-            let longest = |pick: fn(&(Vec<String>, Vec<String>, Access)) -> &Vec<String>| {
+            let end = path.pop();
+            path.retain(|name| name != ".");
+            path.extend(end);
+            let plain = path.iter().take_while(|name| *name != ".." && *name != ".").count();
+            let longest = |pick: fn(&Grant) -> &Vec<String>| {
                 self.grants
                     .iter()
                     .filter(|grant| path[..plain].starts_with(pick(grant)))
@@ -67,9 +78,17 @@ impl Model {
             let mut rest: Vec<String> = path[used..].to_vec();
             while !rest.is_empty() {
                 let name = rest.remove(0);
+                if name == "." {
+                    continue;
+                }
                 if name == ".." {
                     if here == root {
                         here.pop();
+                        while rest.first().is_some_and(|name| name == ".." || name == ".") {
+                            if rest.remove(0) == ".." {
+                                here.pop();
+                            }
+                        }
                         path = [here, rest].concat();
                         continue 'anew;
                     }
@@ -89,7 +108,7 @@ impl Model {
                             return Err(FailureKind::Invalid);
                         }
                         here.pop();
-                        rest = [names(target), rest].concat();
+                        rest = [target_names(target), rest].concat();
                         if target.starts_with('/') {
                             path = rest;
                             continue 'anew;

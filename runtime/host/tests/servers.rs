@@ -287,3 +287,15 @@ fn a_greeting_that_is_not_understood() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_host_that_cannot_be_reached() {
+    let world = Sandbox::new();
+    let mut machine = world.machine(&[]);
+    let on = |host: &str| E::Shutdown { on: Node::Host(host.into()), domain: "one-5".into() };
+    // Reserved to be nobody's name (RFC 6761).
+    assert_eq!(refused(&mut machine, on("nobody.invalid")), K::Unavailable);
+    for host in ["-oProxyCommand=touch x", "", "a b", "a;b", "user@host", "[::1]"] {
+        assert_eq!(refused(&mut machine, on(host)), K::Invalid, "{host}");
+    }
+}

@@ -74,7 +74,8 @@ fn read_all(folder: &Path, files: &[String]) -> Result<Vec<(String, String)>, Fa
         let path = folder.join(file);
         match read(&path)? {
             Some(text) if yaml::is_yaml(file) => values.extend(
-                yaml::parse(&text).map_err(|failure| Failure::invalid(format!("{}: {}", shown(&path), failure.message)))?,
+                yaml::parse(&text)
+                    .map_err(|failure| Failure::invalid(format!("{}: {}", shown(&path), failure.message)))?,
             ),
             Some(text) => values.extend(parse(&text)),
             None => {}

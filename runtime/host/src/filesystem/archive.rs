@@ -120,11 +120,14 @@ fn item<R: Read>(entry: &tar::Entry<'_, R>) -> Result<Option<Item>, Failure> {
         }
     };
     let mut path = Vec::new();
+    let outside = || Failure::denied(format!("archive: {name}: leads out of the folder"));
+    if bytes.starts_with(b"/") {
+        return Err(outside());
+    }
     for component in bytes.split(|byte| *byte == b'/') {
         match component {
-            b"." => {}
-            b"" if !path.is_empty() => {}
-            b"" | b".." => return Err(Failure::denied(format!("archive: {name}: leads out of the folder"))),
+            b"" | b"." => {}
+            b".." => return Err(outside()),
             component if component.len() > 255 || component.contains(&0) => {
                 return Err(Failure::invalid(format!("archive: {name}: is no usable name")));
             }

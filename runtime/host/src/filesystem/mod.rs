@@ -42,31 +42,32 @@ impl<'a> Filesystem<'a> {
         let names = normalized(path)?;
         let above = |count: usize| format!("/{}", names[..count].join("/"));
         let mut there = None;
-        let mut outermost = names.len();
+        let mut missing = None;
         for count in (0..=names.len()).rev() {
             match self.jail.find(&above(count), Access::ReadOnly, Last::Follow) {
                 Ok(found) => {
                     there = Some((found, count));
                     break;
                 }
-                Err(failure) if failure.kind == FailureKind::NotFound => outermost = count,
+                Err(failure) if failure.kind == FailureKind::NotFound => missing = Some(count),
                 // Above the granted folders, one of which is missing.
-                Err(failure) if failure.kind == FailureKind::Denied && outermost < names.len() => break,
+                Err(failure) if failure.kind == FailureKind::Denied && missing.is_some() => break,
                 Err(failure) => return Err(failure),
             }
         }
-        let missing_grant = there.is_none();
-        let (mut folder, count) = match there {
-            Some(there) => there,
-            None => {
+        let mut made = false;
+        let (mut folder, count) = match (there, missing) {
+            (Some(there), _) => there,
+            (None, Some(outermost)) => {
                 self.jail.make_granted(&above(outermost))?;
+                made = outermost == names.len();
                 (self.jail.find(&above(outermost), Access::ReadOnly, Last::Follow)?, outermost)
             }
+            (None, None) => return Err(Failure::denied(format!("{}: not below a granted folder", shown(path)))),
         };
         if folder.kind() != FileType::Directory {
             return Err(Failure::exists(format!("{}: is there and is no folder", folder.shown())));
         }
-        let mut made = missing_grant && count == names.len();
         for (index, name) in names.iter().enumerate().skip(count) {
             // Folders on the way get the usual bits: those asked for may shut their owner out.
             let mode = if index + 1 == names.len() { mode } else { Mode::from_raw_mode(0o755) };

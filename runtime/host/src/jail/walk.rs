@@ -84,6 +84,7 @@ impl<'a> Walk<'a> {
                     self.up()?;
                     continue;
                 }
+                Step::Stay => continue,
             };
             let last = self.pending.is_empty();
             let fd = self.open(&name, last)?;
@@ -163,9 +164,10 @@ impl<'a> Walk<'a> {
         }
         let mut from_root = self.position(None)?;
         from_root.pop();
-        while self.pending.last() == Some(&Step::Up) {
-            self.pending.pop();
-            from_root.pop();
+        while let Some(Step::Up | Step::Stay) = self.pending.last() {
+            if self.pending.pop() == Some(Step::Up) {
+                from_root.pop();
+            }
         }
         let steps = from_root.into_iter().map(Step::Name).chain(self.pending.drain(..).rev()).collect();
         self.restart(steps)
@@ -174,13 +176,17 @@ impl<'a> Walk<'a> {
     /// Goes on from the root of the file system: below the granted folder that holds these steps.
     fn restart(&mut self, mut steps: Vec<Step>) -> Result<(), Failure> {
         // Above the root of the file system is the root.
-        let ups = steps.iter().take_while(|step| **step == Step::Up).count();
+        let ups = steps.iter().take_while(|step| !matches!(step, Step::Name(_))).count();
         steps.drain(..ups);
+        // In between it says nothing: only a folder can have further steps behind it.
+        let end = steps.pop();
+        steps.retain(|step| *step != Step::Stay);
+        steps.extend(end);
         let names: Vec<OsString> = steps
             .iter()
             .map_while(|step| match step {
                 Step::Name(name) => Some(name.clone()),
-                Step::Up => None,
+                Step::Up | Step::Stay => None,
             })
             .collect();
         let Some((grant, used)) = self.jail.holder(&names, self.hops) else {

@@ -108,7 +108,8 @@ mod tests {
         put(&folder, "30-c", "", 0o644);
         put(&folder, ".hidden", "", 0o755);
         let mut hooks = Hooks::new(driver.path(), Deadline::after(Duration::from_secs(30)), 1024);
-        let listed: Vec<_> = hooks.entries("post").unwrap().into_iter().map(|hook| (hook.name, hook.executable)).collect();
+        let listed: Vec<_> =
+            hooks.entries("post").unwrap().into_iter().map(|hook| (hook.name, hook.executable)).collect();
         assert_eq!(listed, [("10-a".into(), true), ("20-b".into(), true), ("30-c".into(), false)]);
         let outcome = hooks.run("post", "10-a", &["a b; id".into(), "$(id)".into()], b"stdin").unwrap();
         assert_eq!(String::from_utf8(outcome.stdout).unwrap(), "a b; id|2\nstdin");

@@ -318,8 +318,14 @@ mod tests {
         let links = parse(&[&json[..json.len() - 4], b"]"].concat()).unwrap();
         let [bridge, vxlan, tap] = &links[..] else { panic!("{links:?}") };
         assert_eq!((bridge.kind.as_str(), bridge.up, bridge.mtu, bridge.vlan), ("bridge", true, 1450, None));
-        assert_eq!((vxlan.lower.as_deref(), vxlan.vlan, vxlan.master.as_deref()), (Some("eth1"), Some(77), Some("br0")));
+        assert_eq!(
+            (vxlan.lower.as_deref(), vxlan.vlan, vxlan.master.as_deref()),
+            (Some("eth1"), Some(77), Some("br0"))
+        );
         assert_eq!((tap.kind.as_str(), tap.master.as_deref()), ("tun", Some("br0")));
-        assert_eq!(parse_addresses(br#"[{"addr_info":[{"local":"10.0.0.1"},{"local":"fe80::1"}]},{}]"#).unwrap(), ["10.0.0.1", "fe80::1"]);
+        assert_eq!(
+            parse_addresses(br#"[{"addr_info":[{"local":"10.0.0.1"},{"local":"fe80::1"}]},{}]"#).unwrap(),
+            ["10.0.0.1", "fe80::1"]
+        );
     }
 }

@@ -51,10 +51,12 @@ impl Locks {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         // In a sticky folder even root must not open another's file by O_CREAT.
         let opened = match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
-            Err(Errno::NOENT) => match rustix::fs::openat(CWD, &path, flags | OFlags::CREATE | OFlags::EXCL, Mode::from(0o644)) {
-                Err(Errno::EXIST) => rustix::fs::openat(CWD, &path, flags, Mode::empty()),
-                other => other,
-            },
+            Err(Errno::NOENT) => {
+                match rustix::fs::openat(CWD, &path, flags | OFlags::CREATE | OFlags::EXCL, Mode::from(0o644)) {
+                    Err(Errno::EXIST) => rustix::fs::openat(CWD, &path, flags, Mode::empty()),
+                    other => other,
+                }
+            }
             other => other,
         };
         let fd = opened.map_err(|errno| failure(&path, "open the lock", errno))?;

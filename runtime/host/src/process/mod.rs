@@ -157,7 +157,7 @@ fn code(status: ExitStatus) -> i32 {
 /// The last line that a program printed, for messages.
 pub(crate) fn last_line(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
-    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).next_back().unwrap_or_default();
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
     remotes_effect::text::shortened(&one_line(line), 400)
 }
 

@@ -1,6 +1,8 @@
 //! What the tests share: a folder of one's own, and short ways to ask for effects.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod qcow2;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,7 +113,7 @@ pub fn refused(machine: &mut Machine, effect: impl Into<Request>) -> FailureKind
 pub fn done(machine: &mut Machine, effect: impl Into<Request>) -> Answer {
     let effect = effect.into().0;
     let answer = machine.execute(&effect);
-    assert!(answer.failure().is_none(), "{effect:?}: {answer:?}");
+    assert!(answer.failure().is_none(), "{answer:?} to {effect:?}");
     answer
 }
 

@@ -68,7 +68,10 @@ impl Iptables {
             0 => Ok(()),
             _ => {
                 let rule = refused_line(&outcome.stderr).and_then(|line| script.lines().nth(line.checked_sub(1)?));
-                Err(failure(&format!("change the rules ({program}, {:?})", rule.unwrap_or("the transaction")), &outcome))
+                Err(failure(
+                    &format!("change the rules ({program}, {:?})", rule.unwrap_or("the transaction")),
+                    &outcome,
+                ))
             }
         }
     }
