@@ -65,3 +65,21 @@ fn with_uuid(text: &str, uuid: &str) -> String {
     result.push_str(rest);
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn only_uuids_are_set(text in "(<uuid>|</uuid>|[a-f0-9]{1,4}-|é|\n|<name>)*") {
+            let new = with_uuid(&text, "new-1");
+            prop_assert_eq!(with_uuid(&new, "new-1"), new.clone());
+            prop_assert_eq!(new.matches("<uuid>").count(), text.matches("<uuid>").count());
+            if !text.contains("</uuid>") {
+                prop_assert_eq!(new, text);
+            }
+        }
+    }
+}

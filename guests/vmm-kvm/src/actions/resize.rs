@@ -2,10 +2,14 @@
 
 use remotes_sdk::libvirt::{self, Scope};
 use remotes_sdk::vm::Action;
+use remotes_sdk::wait::until;
 use remotes_sdk::xml::{Document, Tag};
 use remotes_sdk::{Explain, Failure, here, info};
 
 use crate::memory;
+
+/// Seconds for the guest to let memory go, beyond those that libvirt waits by itself.
+const LET_GO: u64 = 5;
 
 pub fn run(id: &str, action: &str) -> Result<(), Failure> {
     if action.trim().is_empty() {
@@ -46,13 +50,14 @@ fn kib(mib: u64) -> Result<u64, Failure> {
     mib.checked_mul(1024).ok_or_else(|| Failure::invalid(format!("{mib} MiB is too much")))
 }
 
-/// Plugs in, or out, what is between the two sizes. A smaller one must have been plugged in before as
-/// one piece.
+/// Plugs in, or out, what is between the two sizes, and sees it gone. What is plugged out must have been
+/// plugged in before as one piece.
 fn plug(id: &str, memory: u64, before: u64) -> Result<(), Failure> {
     let xml = libvirt::xml(&here(), id)?;
     let document = Document::parse(&xml)?;
+    let wanted = kib(memory)?;
     // A repeat: memory that is plugged in counts here.
-    if document.text("memory").and_then(|now| now.trim().parse().ok()) == Some(kib(memory)?) {
+    if total(&document) == Some(wanted) {
         info!("the domain has {memory} MiB already");
         return Ok(());
     }
@@ -60,8 +65,18 @@ fn plug(id: &str, memory: u64, before: u64) -> Result<(), Failure> {
     let size = Tag::new("size").with("unit", "MiB").text(memory.abs_diff(before));
     let target = Tag::new("target").child(size).children(node.map(|node| Tag::new("node").text(node)));
     let module = Tag::new("memory").with("model", "dimm").child(target).to_string();
-    match memory > before {
-        true => libvirt::attach_device(&here(), id, &module, Scope::Live),
-        false => libvirt::detach_device(&here(), id, &module, Scope::Live),
+    if memory > before {
+        return libvirt::attach_device(&here(), id, &module, Scope::Live);
     }
+    libvirt::detach_device(&here(), id, &module, Scope::Live)?;
+    let has_gone = || Ok(total(&Document::parse(&libvirt::xml(&here(), id)?)?) != total(&document));
+    match until(LET_GO, |_| has_gone())? {
+        true => Ok(()),
+        false => Err(Failure::busy("the guest does not let the memory go")),
+    }
+}
+
+/// Memory in KiB, with all that is plugged in.
+fn total(domain: &Document<'_>) -> Option<u64> {
+    domain.text("memory").and_then(|memory| memory.trim().parse().ok())
 }

@@ -1,6 +1,6 @@
 //! resize and resize_disk
 
-use remotes_sdk::testing::{Call, Host, Image, Simulation};
+use remotes_sdk::testing::{Call, Guest, Host, Image, Reaction, Simulation};
 use remotes_sdk::{Failure, FailureKind, Vmm};
 use vmm_kvm::Kvm;
 
@@ -72,6 +72,16 @@ fn memory_is_plugged_in_and_out_where_the_machine_has_it_so() {
     let back = "<MEMORY>64</MEMORY><RESIZE><MEMORY>96</MEMORY></RESIZE>";
     resize(&host, &format!("{back}{hotplug}")).value();
     assert!(live(&host).contains("<memory>65536</memory>"));
+}
+
+#[test]
+fn a_guest_that_holds_its_memory_fails_it() {
+    let hotplug = "<MEMORY_RESIZE_MODE>HOTPLUG</MEMORY_RESIZE_MODE>";
+    let world = world().guest("one-1", Guest { unplug: Reaction::Ignores, ..Guest::default() });
+    let host = host(world);
+    resize(&host, &template(96, 1, hotplug)).value();
+    let call = resize(&host, &format!("<MEMORY>64</MEMORY><RESIZE><MEMORY>96</MEMORY></RESIZE>{hotplug}"));
+    assert_eq!(call.failure(), &Failure::busy(format!("Failed to resize memory to 64 MiB on {UUID}")));
 }
 
 #[test]

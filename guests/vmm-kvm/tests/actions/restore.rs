@@ -101,6 +101,14 @@ fn paths_follow_the_checkpoint_to_another_datastore() {
 }
 
 #[test]
+fn the_metadata_name_the_new_folder() {
+    let host = host(saved(&plain().replace("/101/1]", "/99/1]")));
+    restore(&host).value();
+    let simulation = host.simulation();
+    assert!(simulation.here.find(UUID).unwrap().xml().contains(&format!("<![CDATA[{FOLDER}]]>")));
+}
+
+#[test]
 fn without_a_move_libvirts_own_copy_is_used() {
     for path in ["/var/lib/one//datastores/101/1/disk.0", "/var/lib/one/datastores/101/1/disk.0"] {
         let host = host(saved(&with_disks(&[path])));
