@@ -31,6 +31,7 @@ mod failure;
 mod logging;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
+pub mod network;
 mod path;
 pub mod settings;
 #[cfg(all(feature = "testing", not(target_family = "wasm")))]

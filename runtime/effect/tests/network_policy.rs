@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use remotes_effect::iptables::{
-    AddressSet, Chain, Change, Condition, Effect as Iptables, Family, Physdev, PlacedRule, Ports, Position, Redirection,
-    Removal, Rule, SetKind, SetLookup, Side, Table, TableChange, Target, Transaction,
+    AddressSet, Chain, Change, Condition, Effect as Iptables, Family, Physdev, PlacedRule, Ports, Position,
+    Redirection, Removal, Rule, SetKind, SetLookup, Side, Table, TableChange, Target, Transaction,
 };
 use remotes_effect::links::{Bridge, Effect as Links, Endpoint, PortVlan, Setting, Vlan, Vxlan};
 use remotes_effect::policy::Policy;
@@ -170,14 +170,22 @@ fn names_that_inject_are_invalid() {
         filter(Change::ReplaceChain(chain("one-1 -j ACCEPT", vec![]))),
         filter(Change::ReplaceChain(chain("one-a-chain-with-a-name-too-long", vec![]))),
         filter(Change::ReplaceChain(chain("one-1", vec![rule(vec![input("one-1 -j ACCEPT")], Target::Back)]))),
-        filter(Change::ReplaceChain(chain("one-1", vec![rule(vec![Condition::Protocol("tcp -j X".into())], Target::Back)]))),
+        filter(Change::ReplaceChain(chain(
+            "one-1",
+            vec![rule(vec![Condition::Protocol("tcp -j X".into())], Target::Back)],
+        ))),
         address_set("one-1 x", "10.0.0.0/8"),
         address_set("one-1", "10.0.0.0/8 comment"),
         address_set("one-1", "-exist"),
         Effect::Links(Links::MakeBridge { bridge: Bridge { name: "br0 up".into(), settings: vec![] } }),
         Effect::Links(Links::Remove { name: "../eth0".into() }),
         Effect::Locks(locks::Effect::Acquire { name: "vnmmad::../../etc/x".into() }),
-        Effect::Hooks(hooks::Effect::Run { action: "post".into(), name: "../pre".into(), arguments: vec![], stdin: vec![] }),
+        Effect::Hooks(hooks::Effect::Run {
+            action: "post".into(),
+            name: "../pre".into(),
+            arguments: vec![],
+            stdin: vec![],
+        }),
     ];
     let policy = policy("");
     for effect in invalid {
@@ -196,7 +204,8 @@ fn foreign_links_are_denied() {
         mtu: None,
         settings: vec![],
     };
-    let vlan = |name: &str, lower: &str| Vlan { name: name.into(), lower: lower.into(), id: 1, mtu: None, settings: vec![] };
+    let vlan =
+        |name: &str, lower: &str| Vlan { name: name.into(), lower: lower.into(), id: 1, mtu: None, settings: vec![] };
     let denied = [
         Links::MakeBridge { bridge: Bridge { name: "docker0".into(), settings: vec![] } },
         Links::MakeBridge { bridge: Bridge { name: "virbr0".into(), settings: vec![] } },
@@ -233,7 +242,8 @@ fn port_forwarding_is_for_granted_addresses() {
     let policy = policy("port-forwarding = true\nnetworks = [\"10.0.0.0/8\"]");
     let forward = |address: &str| {
         let ports = Condition::ToPorts(Ports { first: 9000, last: 9099 });
-        let redirection = Redirection { address: address.into(), ports: Ports { first: 1, last: 100 }, base: Some(9000) };
+        let redirection =
+            Redirection { address: address.into(), ports: Ports { first: 1, last: 100 }, base: Some(9000) };
         let rule = rule(vec![Condition::Protocol("tcp".into()), ports], Target::Redirect(redirection));
         change(Table::Nat, add("PREROUTING", rule))
     };

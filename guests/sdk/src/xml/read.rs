@@ -75,6 +75,11 @@ impl<'d, 'a> Element<'d, 'a> {
         })
     }
 
+    /// The elements inside, in the order of the document.
+    pub fn children(self) -> impl Iterator<Item = Self> {
+        self.0.children().filter(|node| node.is_element()).map(Self)
+    }
+
     /// An attribute's value.
     pub fn attribute(self, name: &str) -> Option<&'d str> {
         self.0.attribute(name)

@@ -100,7 +100,8 @@ mod tests {
     fn documents_come_on_one_line_and_wrapped() {
         let long = format!("<VM>{}</VM>", "x".repeat(500));
         let line = STANDARD.encode(&long);
-        let wrapped: String = line.as_bytes().chunks(60).map(|part| format!("{}\n", str::from_utf8(part).unwrap())).collect();
+        let wrapped: String =
+            line.as_bytes().chunks(60).map(|part| format!("{}\n", str::from_utf8(part).unwrap())).collect();
         for stdin in [format!("{line}\n"), format!("{wrapped}\n"), long.clone()] {
             assert_eq!(call("pre", &[], stdin.as_bytes()).unwrap(), Call::Pre { vm: long.clone() });
         }
@@ -120,7 +121,9 @@ mod tests {
         let update = Call::UpdateNic { vm: vm(), deploy_id: "one-5".into(), network_id: 7 };
         assert_eq!(made("update_nic", "one-5 7").unwrap(), update);
         assert_eq!(made("vnet_create", "3").unwrap(), Call::VnetCreate { network_id: 3, network: vm() });
-        for (action, argv) in [("update_nic", "one-5"), ("update_nic", "one-5 x"), ("vnet_delete", "-1"), ("deploy", "")] {
+        for (action, argv) in
+            [("update_nic", "one-5"), ("update_nic", "one-5 x"), ("vnet_delete", "-1"), ("deploy", "")]
+        {
             assert!(made(action, argv).is_err(), "{action} {argv}");
         }
     }

@@ -124,7 +124,8 @@ impl Edit {
         for caller in &removal.callers {
             self.remove(caller, |line| target_of(line).is_some_and(|target| is_of_family(target, &removal.base)));
         }
-        let family: Vec<String> = self.after.0.keys().filter(|name| is_of_family(name, &removal.base)).cloned().collect();
+        let family: Vec<String> =
+            self.after.0.keys().filter(|name| is_of_family(name, &removal.base)).cloned().collect();
         for chain in family {
             self.after.0.remove(&chain);
             self.doomed.insert(chain);
@@ -228,7 +229,8 @@ mod tests {
     #[test]
     fn what_is_removed_and_made_again_is_replaced() {
         let mut chains = Chains::parse(LISTING, "filter");
-        let changes = [removal("one-1-0"), drop_chain("one-1-0-i"), drop_chain("one-1-0-o"), input("one-1-0", "one-1-0-o")];
+        let changes =
+            [removal("one-1-0"), drop_chain("one-1-0-i"), drop_chain("one-1-0-o"), input("one-1-0", "one-1-0-o")];
         let lines = chains.change(Family::Ipv4, &changes).unwrap();
         assert_eq!(
             lines,

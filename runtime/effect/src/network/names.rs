@@ -14,8 +14,20 @@ const LONGEST_SET: usize = 31;
 
 /// Names of chains that mean something else where a chain's name could stand.
 const RESERVED: [&str; 14] = [
-    "INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING", "ACCEPT", "DROP", "RETURN", "QUEUE", "REJECT", "LOG",
-    "DNAT", "SNAT", "MASQUERADE",
+    "INPUT",
+    "FORWARD",
+    "OUTPUT",
+    "PREROUTING",
+    "POSTROUTING",
+    "ACCEPT",
+    "DROP",
+    "RETURN",
+    "QUEUE",
+    "REJECT",
+    "LOG",
+    "DNAT",
+    "SNAT",
+    "MASQUERADE",
 ];
 
 fn word(what: &str, text: &str, longest: usize, more: &str) -> Result<(), Failure> {
@@ -72,7 +84,11 @@ pub fn hook(name: &str) -> Result<(), Failure> {
         && !name.starts_with('.')
         && !name.contains('/')
         && !name.chars().any(char::is_control);
-    if fit { Ok(()) } else { Err(Failure::invalid(format!("hook {name:?}: expected the name of a file in the folder"))) }
+    if fit {
+        Ok(())
+    } else {
+        Err(Failure::invalid(format!("hook {name:?}: expected the name of a file in the folder")))
+    }
 }
 
 /// A protocol's name or number.
@@ -83,7 +99,8 @@ pub fn protocol(name: &str) -> Result<(), Failure> {
 /// An Ethernet address, six pairs of hexadecimal digits.
 pub fn mac(text: &str) -> Result<(), Failure> {
     let pairs: Vec<&str> = text.split(':').collect();
-    let fit = pairs.len() == 6 && pairs.iter().all(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()));
+    let fit =
+        pairs.len() == 6 && pairs.iter().all(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()));
     if fit { Ok(()) } else { Err(Failure::invalid(format!("MAC {text:?}: expected six pairs of hexadecimal digits"))) }
 }
 

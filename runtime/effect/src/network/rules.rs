@@ -34,7 +34,8 @@ pub fn words(rule: &Rule, family: Family) -> Result<Vec<String>, Failure> {
         match condition {
             Condition::FromNetwork(_) | Condition::ToNetwork(_) | Condition::Protocol(_) => {}
             Condition::FromPorts(_) | Condition::ToPorts(_) => {
-                let protocol = protocol.as_deref().ok_or_else(|| Failure::invalid("ports need a protocol".to_owned()))?;
+                let protocol =
+                    protocol.as_deref().ok_or_else(|| Failure::invalid("ports need a protocol".to_owned()))?;
                 if !with_ports {
                     say(&["-m", protocol]);
                     with_ports = true;
@@ -135,14 +136,18 @@ fn range(ports: &Ports) -> Result<String, Failure> {
     match first.cmp(&last) {
         std::cmp::Ordering::Less => Ok(format!("{first}:{last}")),
         std::cmp::Ordering::Equal => Ok(first.to_string()),
-        std::cmp::Ordering::Greater => Err(Failure::invalid(format!("ports {first}:{last}: the first is above the last"))),
+        std::cmp::Ordering::Greater => {
+            Err(Failure::invalid(format!("ports {first}:{last}: the first is above the last")))
+        }
     }
 }
 
 fn ports(list: &[Ports]) -> Result<String, Failure> {
     let weight: usize = list.iter().map(|ports| if ports.first == ports.last { 1 } else { 2 }).sum();
     if list.is_empty() || weight > MOST_PORTS {
-        return Err(Failure::invalid(format!("a rule has 1 to {MOST_PORTS} ports (a range counts for two), not {weight}")));
+        return Err(Failure::invalid(format!(
+            "a rule has 1 to {MOST_PORTS} ports (a range counts for two), not {weight}"
+        )));
     }
     Ok(list.iter().map(range).collect::<Result<Vec<_>, _>>()?.join(","))
 }
@@ -189,7 +194,9 @@ fn target(target: &Target, family: Family) -> Result<Vec<String>, Failure> {
                 return Err(Failure::invalid(format!("chain {chain:?}: a rule cannot jump to it")));
             }
         }
-        Target::Redirect(redirection) => words.extend(["--to-destination".to_owned(), destination(redirection, family)?]),
+        Target::Redirect(redirection) => {
+            words.extend(["--to-destination".to_owned(), destination(redirection, family)?])
+        }
         Target::Accept | Target::Drop | Target::Back | Target::Masquerade => {}
     }
     Ok(words)
@@ -256,7 +263,10 @@ mod tests {
             (Family::Ipv4, vec![Condition::Protocol("all".into())], Target::Back, "-j RETURN"),
             (
                 Family::Ipv4,
-                vec![Condition::Protocol("tcp".into()), Condition::ToAnyPort(vec![port(22), Ports { first: 80, last: 90 }])],
+                vec![
+                    Condition::Protocol("tcp".into()),
+                    Condition::ToAnyPort(vec![port(22), Ports { first: 80, last: 90 }]),
+                ],
                 Target::Back,
                 "-p tcp -m multiport --dports 22,80:90 -j RETURN",
             ),
@@ -272,7 +282,12 @@ mod tests {
                 Target::Back,
                 "-m set --match-set s dst,dst -j RETURN",
             ),
-            (Family::Ipv4, vec![Condition::Established], Target::Back, "-m state --state RELATED,ESTABLISHED -j RETURN"),
+            (
+                Family::Ipv4,
+                vec![Condition::Established],
+                Target::Back,
+                "-m state --state RELATED,ESTABLISHED -j RETURN",
+            ),
             (
                 Family::Ipv4,
                 vec![Condition::Protocol("tcp".into()), Condition::ToPorts(Ports { first: 9000, last: 9099 })],

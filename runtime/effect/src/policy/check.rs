@@ -2,8 +2,8 @@
 
 use super::pattern::{any, listed};
 use super::{Access, Policy};
-use crate::types::{Failure, Node, Place};
 use crate::network::names;
+use crate::types::{Failure, Node, Place};
 use crate::{Effect, filesystem, hooks, image, locks, tools};
 
 impl Policy {
@@ -119,9 +119,9 @@ impl Policy {
         };
         match self.hooks.contains(action) {
             true => Ok(()),
-            false => Err(Failure::denied(format!(
-                "hooks of {action:?}: `hooks` in the driver's policy would allow them"
-            ))),
+            false => {
+                Err(Failure::denied(format!("hooks of {action:?}: `hooks` in the driver's policy would allow them")))
+            }
         }
     }
 

@@ -137,7 +137,9 @@ impl IptablesGrant {
             (Table::Nat, _) => Err(denied(format!("chain {chain} of table nat"), "callers")),
             _ if self.shares(chain) => {
                 if rule.target == Target::Accept && *position != Position::Last {
-                    return Err(Failure::denied(format!("chain {chain}: what accepts everything else is its last rule")));
+                    return Err(Failure::denied(format!(
+                        "chain {chain}: what accepts everything else is its last rule"
+                    )));
                 }
                 self.check_shared_rule(table.family, rule)
             }
@@ -160,7 +162,9 @@ impl IptablesGrant {
         match &rule.target {
             Target::Accept | Target::Drop | Target::Back => Ok(()),
             Target::Jump(chain) => self.check_own(chain),
-            Target::Masquerade | Target::Redirect(_) => Err(Failure::denied("such a target belongs into table nat".to_owned())),
+            Target::Masquerade | Target::Redirect(_) => {
+                Err(Failure::denied("such a target belongs into table nat".to_owned()))
+            }
         }
     }
 

@@ -91,7 +91,10 @@ impl LinksGrant {
             Effect::Remove { name } => self.device(name),
             Effect::RemoveUnusedBridge { name, uplinks } => {
                 self.bridge(name)?;
-                uplinks.iter().filter(|uplink| **uplink != format!("{name}b")).try_for_each(|uplink| self.way_out(uplink))
+                uplinks
+                    .iter()
+                    .filter(|uplink| **uplink != format!("{name}b"))
+                    .try_for_each(|uplink| self.way_out(uplink))
             }
             Effect::SetMaster { name, master } => {
                 self.way_out(name)?;

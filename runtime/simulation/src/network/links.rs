@@ -67,7 +67,8 @@ impl Executor for Simulation {
         let network = &mut self.here.network;
         let most = network.find(&vlan.lower)?.mtu;
         let mtu = vlan.mtu.unwrap_or(most);
-        let made = Link { lower: Some(vlan.lower.clone()), vlan: Some(vlan.id.into()), ..link(&vlan.name, "vlan", mtu) };
+        let made =
+            Link { lower: Some(vlan.lower.clone()), vlan: Some(vlan.id.into()), ..link(&vlan.name, "vlan", mtu) };
         match mtu <= most {
             true => network.make(made),
             false => Err(Failure::failed(format!("vlan {}: Numerical result out of range (MTU {mtu})", vlan.name))),

@@ -1,0 +1,126 @@
+//! Bridges whose uplink is a device made for the network: the drivers 802.1Q and vxlan.
+
+use remotes_sdk::network::{Nic, Vm};
+use remotes_sdk::{Failure, error, info, links, locks};
+
+use crate::host::{Host, bridge_of, proxy_port};
+use crate::settings::Settings;
+use crate::{concerned, concerns_no_link, update};
+
+/// What is special about a kind of device.
+pub trait Device {
+    /// the driver's name
+    const DRIVER: &'static str;
+    /// the kernel's name of the kind
+    const KIND: &'static str;
+    /// the lock of drivers of this kind
+    const LOCK: &'static str;
+
+    /// Makes the device of an interface and brings it up; false where there was one.
+    fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<bool, Failure>;
+}
+
+/// The name of an interface's device; none where its network has no link below or no id.
+pub fn name(nic: &Nic) -> Option<String> {
+    Some(format!("{}.{}", nic.phydev.as_deref()?, nic.vlan_id.as_deref()?))
+}
+
+/// Bridge and device of an interface.
+fn both(nic: &Nic) -> Option<(&str, String)> {
+    Some((bridge_of(nic)?, name(nic)?))
+}
+
+/// Makes bridges and devices that are missing, and the devices ports of the bridges.
+pub fn pre<D: Device>(vm: &Vm) -> Result<(), Failure> {
+    locks::acquire(D::LOCK)?;
+    let (mut host, settings) = (Host::look()?, Settings::default());
+    for nic in vm.nics_of(D::DRIVER) {
+        let Some((bridge, device)) = both(nic) else { continue };
+        host.ensure_bridge(bridge, &settings)?;
+        if settings.is(nic, "validate_vlan_id")? {
+            validate::<D>(&host, nic, bridge)?;
+        }
+        connect::<D>(&mut host, nic, &settings, bridge, &device)?;
+    }
+    Ok(())
+}
+
+fn connect<D: Device>(
+    host: &mut Host,
+    nic: &Nic,
+    settings: &Settings,
+    bridge: &str,
+    device: &str,
+) -> Result<(), Failure> {
+    if host.is_port(device, bridge) {
+        return Ok(());
+    }
+    if D::make(device, nic, settings)? {
+        info!("{} {device} was made", D::KIND);
+    }
+    host.ensure_port(device, bridge)
+}
+
+fn validate<D: Device>(host: &Host, nic: &Nic, bridge: &str) -> Result<(), Failure> {
+    let wanted = nic.vlan_id.as_deref().and_then(|id| id.trim().parse().ok());
+    let other = host.ports(bridge).find(|port| port.kind == D::KIND && port.vlan != wanted);
+    match other {
+        None => Ok(()),
+        Some(port) => {
+            error!("bridge {bridge} has port {} of {} {:?}, expected {wanted:?}", port.name, D::KIND, port.vlan);
+            Err(Failure::busy("Interface with an incorrect vlan_id is already in the bridge"))
+        }
+    }
+}
+
+/// Removes the devices and bridges that no guest uses any more.
+pub fn clean<D: Device>(vm: &Vm) -> Result<(), Failure> {
+    if concerns_no_link(vm) {
+        return Ok(());
+    }
+    locks::acquire(D::LOCK)?;
+    let (mut host, settings) = (Host::look()?, Settings::default());
+    for nic in concerned(vm, D::DRIVER) {
+        let Some((bridge, device)) = both(nic).filter(|(bridge, _)| host.has_bridge(bridge)) else { continue };
+        if settings.is(nic, "keep_empty_bridge")? {
+            continue;
+        }
+        let uplinks = nic.phydev.iter().cloned().chain([device.clone(), proxy_port(bridge)]).collect();
+        // The bridge goes first: as long as it is there, the device may get a guest.
+        if host.remove_unused(bridge, uplinks)? && nic.phydev.as_deref() != Some(&device) {
+            links::remove(&device)?;
+        }
+    }
+    Ok(())
+}
+
+/// Follows a change of the network: another VLAN, link below, or size of packets.
+pub fn update_nic<D: Device>(vm: &Vm, network: u32) -> Result<(), Failure> {
+    let old = update(vm)?;
+    let Some(nic) = vm.nics_of(D::DRIVER).find(|nic| nic.network_id == Some(network)) else { return Ok(()) };
+    if !["VLAN_ID", "MTU", "PHYDEV"].iter().any(|key| old.contains_key(*key)) {
+        return Ok(());
+    }
+    let Some((bridge, device)) = both(nic) else { return Ok(()) };
+    locks::acquire(D::LOCK)?;
+    let mut host = Host::look()?;
+    if !host.has_bridge(bridge) {
+        return Ok(());
+    }
+    if old.contains_key("VLAN_ID") || old.contains_key("PHYDEV") {
+        let value = |key: &str| old.get(key).cloned();
+        let before = Nic {
+            phydev: value("PHYDEV").or_else(|| nic.phydev.clone()),
+            vlan_id: value("VLAN_ID").or_else(|| nic.vlan_id.clone()),
+            ..Nic::default()
+        };
+        if let Some(before) = name(&before).filter(|before| *before != device && host.is_port(before, bridge)) {
+            links::remove(&before)?;
+        }
+        return connect::<D>(&mut host, nic, &Settings::default(), bridge, &device);
+    }
+    match nic.mtu {
+        Some(mtu) => links::set_mtu(&device, mtu),
+        None => Err(Failure::invalid(format!("NIC {}: its network has no MTU any more; set one", nic.id))),
+    }
+}

@@ -1,0 +1,234 @@
+//! Security groups.
+//!
+//! Each interface has two chains, `one-VM-NIC-i` and `-o`, which drop what no rule of its groups lets
+//! through. They are called from the chain `opennebula`, and that from FORWARD; the second one from INPUT
+//! as well. A change of an action's interfaces is one transaction.
+
+mod chains;
+mod cidr;
+mod rules;
+
+use remotes_sdk::iptables::{
+    AddressSet, Chain, Change, Condition, Family, Physdev, PlacedRule, Position, Rule, Table, TableChange, Target,
+    Transaction,
+};
+use remotes_sdk::network::{Attached, GroupRule, Nic, Vm};
+use remotes_sdk::{Failure, clock, error, iptables, links, locks};
+
+use crate::settings::Settings;
+use crate::taps::Taps;
+use chains::{Interface, base, removal, spoofing_set};
+
+/// The chain that all interfaces' chains are called from.
+const ENTRY: &str = "opennebula";
+
+/// The lock that all drivers with security groups share.
+const LOCK: &str = "vnmmad::sgdriver";
+
+/// How long a tap may take to appear, in milliseconds.
+const PATIENCE: u64 = 3000;
+const STEP: u64 = 100;
+
+/// How packets reach an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// through a bridge
+    Bridged,
+    /// by its address
+    Routed,
+}
+
+/// Which interfaces an action is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// the one that is being attached or detached, or else all
+    Attached,
+    /// all, whatever is marked
+    All,
+}
+
+impl Scope {
+    fn holds(self, vm: &Vm, nic: &Nic) -> bool {
+        match (self, vm.attached()) {
+            (Self::All, _) | (_, None) => true,
+            // The mark of one device never touches another's rules.
+            (_, Some(Attached::Nic(id) | Attached::Alias(id) | Attached::Pci(id))) => nic.id == id,
+        }
+    }
+
+    fn nics<'a>(self, vm: &'a Vm, driver: &'a str) -> Vec<&'a Nic> {
+        vm.nics_of(driver).filter(|nic| self.holds(vm, nic)).collect()
+    }
+
+    fn aliases(self, vm: &Vm) -> Vec<&Nic> {
+        vm.aliases.iter().filter(|alias| self.holds(vm, alias)).collect()
+    }
+}
+
+fn table(family: Family, changes: Vec<Change>) -> TableChange {
+    TableChange { family, table: Table::Filter, changes }
+}
+
+/// Puts the rules of a driver's interfaces in force.
+pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str) -> Result<(), Failure> {
+    locks::acquire(LOCK)?;
+    let nics = scope.nics(vm, driver);
+    if !nics.is_empty() {
+        let taps = Taps::find(vm, deploy_id);
+        let named = nics.iter().map(|nic| Ok((*nic, taps.require(nic)?))).collect::<Result<Vec<_>, Failure>>()?;
+        if mode == Mode::Bridged {
+            wait_for(named.iter().map(|(_, tap)| tap.as_str()))?;
+        }
+        let settings = Settings::default();
+        build(vm, &named, mode, &settings)?;
+    }
+    let rebuilt = |alias: &Nic| nics.iter().any(|nic| Some(nic.id) == alias.parent_id);
+    scope.aliases(vm).into_iter().filter(|alias| !rebuilt(alias)).try_for_each(|alias| add_alias(vm, alias, mode))
+}
+
+fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> Result<(), Failure> {
+    let everything = everything();
+    let mut groups: &[GroupRule] = &vm.rules;
+    let mut interfaces = Vec::new();
+    for (nic, tap) in nics {
+        // oned always names groups. Where it does not, all is let through, for what follows as well.
+        let ids: &[u32] = match &nic.security_groups {
+            Some(ids) => ids,
+            None => {
+                groups = &everything;
+                &[0]
+            }
+        };
+        let most_members = settings.number(nic, "ipset_maxelem")?;
+        interfaces.push(Interface { vm, nic, groups, ids, tap, mode, most_members });
+    }
+    let built = transaction(&interfaces, mode).and_then(|transaction| iptables::apply(&transaction));
+    built.map_err(|failure| {
+        // What had rules keeps them; what had none is closed.
+        let tables = [Family::Ipv4, Family::Ipv6].map(|family| {
+            let closed = interfaces.iter().flat_map(|interface| interface.closed(family));
+            table(family, entry(mode).into_iter().chain(closed).collect())
+        });
+        let closed = Transaction { sets: Vec::new(), tables: tables.to_vec(), obsolete_sets: Vec::new() };
+        if let Err(failure) = iptables::apply(&closed) {
+            error!("the interfaces cannot be closed either: {}", failure.message);
+        }
+        failure
+    })
+}
+
+fn transaction(interfaces: &[Interface<'_>], mode: Mode) -> Result<Transaction, Failure> {
+    let mut sets: Vec<AddressSet> = Vec::new();
+    let (mut ipv4, mut ipv6) = (entry(mode), entry(mode));
+    for interface in interfaces {
+        let rules = interface.rules()?;
+        ipv4.extend(interface.changes(Family::Ipv4, &rules));
+        ipv6.extend(interface.changes(Family::Ipv6, &rules));
+        sets.extend(interface.spoofing_sets());
+        sets.extend(rules.sets);
+    }
+    let obsolete_sets = interfaces.iter().map(|interface| base(interface.vm, interface.nic.id)).collect();
+    Ok(Transaction { sets, tables: vec![table(Family::Ipv4, ipv4), table(Family::Ipv6, ipv6)], obsolete_sets })
+}
+
+/// The chain that interfaces' chains are called from. The first driver on a host decides how it is
+/// called itself.
+fn entry(mode: Mode) -> Vec<Change> {
+    let accept = Rule { conditions: vec![], target: Target::Accept };
+    let bridged = Condition::Physdev(Physdev { input: None, output: None, bridged: true });
+    let conditions = if mode == Mode::Bridged { vec![bridged] } else { vec![] };
+    let call = Rule { conditions, target: Target::Jump(ENTRY.to_owned()) };
+    vec![
+        Change::EnsureChain(Chain { name: ENTRY.to_owned(), rules: vec![accept.clone()] }),
+        Change::EnsureRule(PlacedRule { chain: ENTRY.to_owned(), rule: accept, position: Position::Last }),
+        Change::EnsureJump(PlacedRule { chain: "FORWARD".to_owned(), rule: call, position: Position::Last }),
+    ]
+}
+
+fn everything() -> Vec<GroupRule> {
+    [false, true].map(|inbound| GroupRule { inbound, protocol: "all".to_owned(), ..GroupRule::default() }).to_vec()
+}
+
+/// Waits until the host has all of these links.
+fn wait_for<'a>(taps: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+    let mut missing: Vec<&str> = taps.collect();
+    let mut waited = 0;
+    loop {
+        let there = links::entries()?;
+        missing.retain(|tap| !there.iter().any(|link| link.name == *tap));
+        let Some(tap) = missing.first() else { return Ok(()) };
+        if waited >= PATIENCE {
+            return Err(Failure::timeout(format!("Interface {tap} not available to apply SG rules")));
+        }
+        clock::sleep(STEP);
+        waited += STEP;
+    }
+}
+
+/// Takes the rules of a driver's interfaces away. Nothing there is fine.
+pub fn deactivate(vm: &Vm, driver: &str, mode: Mode) -> Result<(), Failure> {
+    let (nics, aliases) = (Scope::Attached.nics(vm, driver), Scope::Attached.aliases(vm));
+    let removed = |alias: &Nic| nics.iter().any(|nic| Some(nic.id) == alias.parent_id);
+    let aliases: Vec<&Nic> = aliases.into_iter().filter(|alias| !removed(alias)).collect();
+    if nics.is_empty() && aliases.is_empty() {
+        return Ok(());
+    }
+    locks::acquire(LOCK)?;
+    aliases.into_iter().try_for_each(|alias| remove_alias(vm, alias, mode))?;
+    if nics.is_empty() {
+        return Ok(());
+    }
+    let bases: Vec<String> = nics.iter().map(|nic| base(vm, nic.id)).collect();
+    let changes = || bases.iter().map(|base| removal(base)).collect();
+    let tables = vec![table(Family::Ipv4, changes()), table(Family::Ipv6, changes())];
+    iptables::apply(&Transaction { sets: Vec::new(), tables, obsolete_sets: bases.clone() })
+}
+
+fn addresses(alias: &Nic) -> [(Family, Vec<String>); 2] {
+    [
+        (Family::Ipv4, alias.addresses.ip.iter().cloned().collect()),
+        (Family::Ipv6, alias.addresses.routed_ipv6().map(str::to_owned).collect()),
+    ]
+}
+
+/// The rule by which an alias' address leads to its interface's chain.
+fn alias_rule(parent: &str, address: String) -> PlacedRule {
+    let target = Target::Jump(format!("{parent}-i"));
+    let rule = Rule { conditions: vec![Condition::ToNetwork(address)], target };
+    PlacedRule { chain: ENTRY.to_owned(), rule, position: Position::BehindItsLike }
+}
+
+fn add_alias(vm: &Vm, alias: &Nic, mode: Mode) -> Result<(), Failure> {
+    let Some(parent) = alias.parent_id.map(|parent| base(vm, parent)) else { return Ok(()) };
+    let mut tables = Vec::new();
+    for (family, addresses) in addresses(alias) {
+        if addresses.is_empty() {
+            continue;
+        }
+        iptables::add_members(&spoofing_set(&parent, family), &addresses)?;
+        let rules = addresses.into_iter().map(|address| Change::EnsureRule(alias_rule(&parent, address)));
+        tables.push(table(family, rules.collect()));
+    }
+    match mode {
+        // A bridge asks for ports, not for addresses.
+        Mode::Bridged => Ok(()),
+        Mode::Routed => iptables::apply(&Transaction { sets: vec![], tables, obsolete_sets: vec![] }),
+    }
+}
+
+fn remove_alias(vm: &Vm, alias: &Nic, mode: Mode) -> Result<(), Failure> {
+    let Some(parent) = alias.parent_id.map(|parent| base(vm, parent)) else { return Ok(()) };
+    let mut tables = Vec::new();
+    for (family, addresses) in addresses(alias) {
+        if addresses.is_empty() {
+            continue;
+        }
+        iptables::remove_members(&spoofing_set(&parent, family), &addresses)?;
+        let rules = addresses.into_iter().map(|address| Change::RemoveRule(alias_rule(&parent, address)));
+        tables.push(table(family, rules.collect()));
+    }
+    match mode {
+        Mode::Bridged => Ok(()),
+        Mode::Routed => iptables::apply(&Transaction { sets: vec![], tables, obsolete_sets: vec![] }),
+    }
+}

@@ -1,0 +1,42 @@
+//! What the drivers of virtual networks share. A driver says what is special about it, mostly how its
+//! device below the bridge is made; everything else is here once.
+
+pub mod bridge;
+pub mod device;
+pub mod groups;
+pub mod hooks;
+pub mod host;
+pub mod settings;
+pub mod taps;
+pub mod trunk;
+
+use remotes_sdk::Failure;
+use remotes_sdk::network::{Attached, Nic, Vm};
+
+/// The interfaces of a driver that an action is about: all of them, or the one that is being attached or
+/// detached; none where that is something else.
+pub fn concerned<'a>(vm: &'a Vm, driver: &'a str) -> impl Iterator<Item = &'a Nic> {
+    let attached = vm.attached();
+    vm.nics_of(driver).filter(move |nic| match attached {
+        None => true,
+        Some(Attached::Nic(id)) => nic.id == id,
+        Some(Attached::Alias(_) | Attached::Pci(_)) => false,
+    })
+}
+
+/// Whether an action is about an alias or a PCI device, which have no link of their own on the host.
+pub fn concerns_no_link(vm: &Vm) -> bool {
+    vm.aliases.iter().chain(&vm.pcis).any(|device| device.attach)
+}
+
+/// The values from before a change of a network; a failure where the document says of none.
+pub fn update(vm: &Vm) -> Result<&std::collections::BTreeMap<String, String>, Failure> {
+    vm.update.as_ref().ok_or_else(|| {
+        Failure::invalid("the document of the virtual machine has no TEMPLATE/VNET_UPDATE: what changed is not known")
+    })
+}
+
+/// The answer of an action that has nothing to say.
+pub fn silent(result: Result<(), Failure>) -> Result<String, Failure> {
+    result.map(|()| String::new())
+}

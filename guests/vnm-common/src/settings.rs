@@ -1,0 +1,168 @@
+//! OpenNebulaNetwork.conf, and what single networks change of it.
+
+use std::cell::OnceCell;
+
+use remotes_sdk::links::Setting;
+use remotes_sdk::network::Nic;
+use remotes_sdk::{Failure, FailureKind, configuration, warning};
+
+/// Values where there is no file.
+const BUILT_IN: [(&str, &str); 9] = [
+    ("validate_vlan_id", "false"),
+    ("arp_cache_poisoning", "true"),
+    ("vlan_mtu", "1500"),
+    ("vxlan_mc", "239.0.0.0"),
+    ("vxlan_ttl", "16"),
+    ("vxlan_mtu", "1500"),
+    ("ipset_maxelem", "65536"),
+    ("keep_empty_bridge", "false"),
+    ("datastore_location", "/var/lib/one/datastores"),
+];
+
+/// Names of bridge options that `brctl` had.
+const BRCTL: [(&str, &str); 6] = [
+    ("sethello", "hello_time"),
+    ("setageing", "ageing_time"),
+    ("setmaxage", "max_age"),
+    ("stp", "stp_state"),
+    ("setbridgeprio", "priority"),
+    ("setfd", "forward_delay"),
+];
+
+/// The settings of one action. Read when first asked for.
+#[derive(Default)]
+pub struct Settings {
+    keys: OnceCell<Option<Vec<String>>>,
+}
+
+impl Settings {
+    /// Keys that the file sets, in its order; none where there is no file that can be used.
+    fn keys(&self) -> Result<Option<&[String]>, Failure> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys.as_deref());
+        }
+        let keys = match configuration::keys("") {
+            Ok(keys) => Some(keys).filter(|keys| keys.iter().any(|key| is_ours(key))),
+            Err(failure) if failure.kind == FailureKind::Invalid => {
+                warning!("{}; the built-in settings are used", failure.message);
+                None
+            }
+            Err(failure) => return Err(failure),
+        };
+        Ok(self.keys.get_or_init(|| keys).as_deref())
+    }
+
+    /// A value of the file, or else built-in.
+    pub fn file(&self, key: &str) -> Result<Option<String>, Failure> {
+        let value = match self.keys()? {
+            Some(keys) if keys.iter().any(|other| other == key) => configuration::get(key)?,
+            Some(_) => None,
+            None => BUILT_IN.iter().find(|(other, _)| *other == key).map(|(_, value)| (*value).to_owned()),
+        };
+        Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    /// A value for one interface: its network's, or else the file's.
+    pub fn of(&self, nic: &Nic, key: &str) -> Result<Option<String>, Failure> {
+        match pairs(nic.conf.as_deref().unwrap_or_default()).find(|(other, _)| other == key) {
+            Some((_, value)) => Ok(Some(value).filter(|value| !value.is_empty())),
+            None => self.file(key),
+        }
+    }
+
+    /// Whether a value for one interface is true.
+    pub fn is(&self, nic: &Nic, key: &str) -> Result<bool, Failure> {
+        Ok(self.of(nic, key)?.is_some_and(|value| truth(&value) == Some(true)))
+    }
+
+    /// A number for one interface; none where it is unset.
+    pub fn number(&self, nic: &Nic, key: &str) -> Result<Option<u32>, Failure> {
+        let Some(value) = self.of(nic, key)? else { return Ok(None) };
+        value.trim().parse().map(Some).map_err(|_| Failure::invalid(format!("{key} is {value:?}, expected a number")))
+    }
+
+    /// Options of new bridges: those in the names of `brctl`, overlaid by those of `ip`.
+    pub fn bridge(&self) -> Result<Vec<Setting>, Failure> {
+        let mut settings = Vec::new();
+        for (name, value) in self.map("bridge_conf")? {
+            if let Some((_, name)) = BRCTL.iter().find(|(old, _)| *old == name) {
+                put(&mut settings, name, Some(switch(value, "1", "0")));
+            }
+        }
+        for (name, value) in self.map("ip_bridge_conf")? {
+            put(&mut settings, &name, Some(switch(value, "1", "0")));
+        }
+        Ok(settings)
+    }
+
+    /// Options of the device below an interface's bridge: the file's, changed by the network's.
+    pub fn link(&self, nic: &Nic) -> Result<Vec<Setting>, Failure> {
+        let mut settings = Vec::new();
+        for (name, value) in self.map("ip_link_conf")? {
+            put(&mut settings, &name, Some(switch(value, "on", "off")).filter(|value| !value.is_empty()));
+        }
+        for (name, value) in pairs(nic.ip_link_conf.as_deref().unwrap_or_default()) {
+            let name = name.to_lowercase();
+            match value.as_str() {
+                "__delete__" => settings.retain(|setting| setting.name != name),
+                _ => put(&mut settings, &name, Some(value).filter(|value| !value.is_empty())),
+            }
+        }
+        Ok(settings)
+    }
+
+    fn map(&self, key: &str) -> Result<Vec<(String, String)>, Failure> {
+        let prefix = format!("{key}.");
+        let keys = self.keys()?.unwrap_or_default();
+        let names = keys.iter().filter_map(|key| Some((key, key.strip_prefix(&prefix)?)));
+        names.map(|(key, name)| Ok((name.to_owned(), configuration::get(key)?.unwrap_or_default()))).collect()
+    }
+}
+
+fn is_ours(key: &str) -> bool {
+    const OTHERS: [&str; 10] = [
+        "vxlan_mode",
+        "vxlan_tep",
+        "ip_bridge_conf",
+        "bridge_conf",
+        "ovs_bridge_conf",
+        "ip_link_conf",
+        "tproxy",
+        "tproxy_debug_level",
+        "tproxy_process_owner",
+        "pci_passthrough_bind",
+    ];
+    let top = key.split('.').next().unwrap_or_default();
+    BUILT_IN.iter().any(|(other, _)| *other == top) || OTHERS.contains(&top)
+}
+
+/// `key=value` pieces of a network's attribute. Pieces without `=` do not count.
+fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
+    text.split(',')
+        .filter_map(|piece| piece.split_once('='))
+        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn put(settings: &mut Vec<Setting>, name: &str, value: Option<String>) {
+    match settings.iter_mut().find(|setting| setting.name == name) {
+        Some(setting) => setting.value = value,
+        None => settings.push(Setting { name: name.to_owned(), value }),
+    }
+}
+
+fn truth(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "yes" => Some(true),
+        "false" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// YAML's `true` and `false` in the words of a tool.
+fn switch(value: String, yes: &str, no: &str) -> String {
+    match value.as_str() {
+        "true" => yes.to_owned(),
+        "false" => no.to_owned(),
+        _ => value,
+    }
+}

@@ -1,0 +1,86 @@
+//! VLANs that pass a bridge with their tags.
+
+use std::collections::BTreeSet;
+
+use remotes_sdk::links::PortVlan;
+use remotes_sdk::network::{Nic, Vm, vlans};
+use remotes_sdk::{Failure, links, locks};
+
+use crate::host::{Host, bridge_of, proxy_port};
+use crate::taps::Taps;
+
+/// The VLANs of an interface's port: one without a tag, if any, and those with theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Trunk {
+    native: Option<u16>,
+    tagged: Vec<u16>,
+}
+
+impl Trunk {
+    /// The trunk of a network on a link of the host: `VLAN_TAGGED_ID`.
+    pub fn tagged(nic: &Nic) -> Self {
+        Self { native: None, tagged: nic.vlan_tagged_id.as_deref().and_then(vlans).unwrap_or_default() }
+    }
+
+    /// The trunk of a network on a VLAN that has customers' VLANs inside: `CVLANS`.
+    pub fn customers(nic: &Nic) -> Self {
+        let tagged = nic.cvlans.as_deref().and_then(vlans).unwrap_or_default();
+        Self { native: nic.vlan_id.as_deref().and_then(|id| id.trim().parse().ok()), tagged }
+    }
+
+    /// Whether no VLAN is named: nothing is to be filtered then.
+    pub fn is_empty(&self) -> bool {
+        self.tagged.is_empty()
+    }
+
+    fn on(&self, port: &str) -> Vec<PortVlan> {
+        let vlan = |id, native| PortVlan { port: port.to_owned(), id, pvid: native, untagged: native };
+        self.native.iter().map(|id| vlan(*id, true)).chain(self.tagged.iter().map(|id| vlan(*id, false))).collect()
+    }
+
+    fn native_on(&self, port: &str) -> Vec<PortVlan> {
+        Self { tagged: Vec::new(), ..self.clone() }.on(port)
+    }
+
+    /// Puts these VLANs in place of others on every port of a bridge.
+    pub fn replace(&self, host: &Host, bridge: &str) -> Result<(), Failure> {
+        for port in host.ports(bridge) {
+            links::remove_vlans(&port.name, 2, 4094)?;
+            match port.name == proxy_port(bridge) {
+                true => links::add_vlans(&self.native_on(&port.name))?,
+                false => links::add_vlans(&self.on(&port.name))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lets the VLANs of each interface pass its bridge, and no others. `uplink` is the bridge's way out.
+pub fn filter(
+    vm: &Vm,
+    driver: &str,
+    lock: &str,
+    taps: &Taps,
+    trunk: impl Fn(&Nic) -> Trunk,
+    uplink: impl Fn(&Nic) -> Option<String>,
+) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for nic in vm.nics_of(driver) {
+        let (trunk, Some(bridge), Some(uplink)) = (trunk(nic), bridge_of(nic), uplink(nic)) else { continue };
+        if trunk.is_empty() {
+            continue;
+        }
+        locks::acquire(lock)?;
+        links::add_vlans(&trunk.on(&taps.require(nic)?))?;
+        if !seen.insert(bridge.to_owned()) {
+            continue;
+        }
+        links::filter_vlans(bridge)?;
+        let proxy = proxy_port(bridge);
+        if trunk.native.is_some() && Host::look()?.is_port(&proxy, bridge) {
+            links::add_vlans(&trunk.native_on(&proxy))?;
+        }
+        links::add_vlans(&trunk.on(&uplink))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Recorded cases of the stock drivers, replayed.
+
+use std::path::PathBuf;
+
+use remotes_effect::vnm::Call;
+use serde_json::Value;
+
+use crate::{Grounds, State, sh};
+
+/// One folder of `tests/golden/vnm`.
+pub struct Case {
+    folder: PathBuf,
+    input: Value,
+}
+
+/// The folder of all cases.
+fn all() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../golden/vnm"))
+}
+
+impl Case {
+    /// Reads a case.
+    pub fn read(name: &str) -> Self {
+        let folder = all().join(name);
+        let input =
+            std::fs::read_to_string(folder.join("input.json")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { folder, input: serde_json::from_str(&input).unwrap() }
+    }
+
+    /// Names of all cases there are.
+    pub fn names() -> Vec<String> {
+        let mut names: Vec<String> =
+            std::fs::read_dir(all()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// A file of the case.
+    pub fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The host before the recorded action, and what it is called with.
+    pub fn prepare(&self) -> Grounds {
+        let mut grounds = Grounds::default();
+        grounds.configuration(&self.text("OpenNebulaNetwork.conf"));
+        for reply in self.input["shims"]["virsh"]["replies"].as_array().into_iter().flatten() {
+            let is_xml = reply["args"].as_str().is_some_and(|arguments| arguments.contains("dumpxml"));
+            if let Some(xml) = reply["stdout"].as_str().filter(|xml| is_xml && !xml.is_empty()) {
+                grounds.domain(xml);
+            }
+        }
+        for line in self.input["setup"].as_array().into_iter().flatten() {
+            sh(line.as_str().unwrap());
+        }
+        for (number, prior) in self.input["prior"].as_array().into_iter().flatten().enumerate() {
+            match prior["command"].as_str() {
+                Some(line) => drop(sh(line)),
+                None => {
+                    let xml =
+                        prior["vm_xml"].as_str().map_or_else(|| format!("prior-{}.xml", number + 1), str::to_owned);
+                    let outcome = grounds.call(prior["driver"].as_str().unwrap(), self.made(prior, &self.text(&xml)));
+                    assert!(matches!(outcome.result, Some(Ok(_))), "prior: {outcome:?}");
+                }
+            }
+        }
+        for (path, text) in self.input["hooks"].as_object().into_iter().flatten() {
+            grounds.hook(self.driver(), path, text.as_str().unwrap());
+        }
+        if let Some(before) = State::recorded(&self.folder.join("before")) {
+            assert_state(&State::now(), &before, "before the action");
+        }
+        grounds
+    }
+
+    /// The driver's name.
+    pub fn driver(&self) -> &str {
+        self.input["driver"].as_str().unwrap()
+    }
+
+    /// The recorded call.
+    pub fn call(&self) -> Call {
+        self.made(&self.input, &self.text("vm.xml"))
+    }
+
+    fn made(&self, call: &Value, vm: &str) -> Call {
+        let vm = vm.trim_end().to_owned();
+        let argument = |index: usize| call["argv"][index].as_str().unwrap_or_default().to_owned();
+        match call["action"].as_str().unwrap() {
+            "pre" => Call::Pre { vm },
+            "post" => Call::Post { vm, deploy_id: argument(0), host: argument(1) },
+            "clean" => Call::Clean { vm, host: argument(0) },
+            "update_sg" => Call::UpdateSg { vm, deploy_id: argument(0) },
+            "update_nic" => Call::UpdateNic { vm, deploy_id: argument(0), network_id: argument(1).parse().unwrap() },
+            other => panic!("no action {other}"),
+        }
+    }
+
+    /// The recorded state.
+    pub fn after(&self) -> State {
+        State::recorded(&self.folder.join("after")).expect("a recorded state")
+    }
+
+    /// Replays the case and compares.
+    pub fn replay(&self) {
+        let mut grounds = self.prepare();
+        let outcome = grounds.call(self.driver(), self.call());
+        let failed = self.text("after/exit_code").trim() != "0";
+        let result = outcome.result.clone().expect("the action came to its end");
+        assert_eq!(result.is_err(), failed, "{outcome:?}");
+        assert_eq!(result.unwrap_or_default(), self.text("after/stdout"), "{outcome:?}");
+        assert_state(&State::now(), &self.after(), &format!("after the action: {outcome:?}"));
+        for (file, line) in self.input["extra_files"].as_object().into_iter().flatten() {
+            assert_eq!(sh(line.as_str().unwrap()), self.text(&format!("after/{file}")), "{file}");
+        }
+    }
+}
+
+/// Compares part by part, for a message that can be read.
+fn assert_state(now: &State, expected: &State, when: &str) {
+    assert_eq!(now.iptables, expected.iptables, "iptables {when}\n{}\n{}", now.iptables, expected.iptables);
+    assert_eq!(now.ip6tables, expected.ip6tables, "ip6tables {when}\n{}\n{}", now.ip6tables, expected.ip6tables);
+    assert_eq!(now.ipset, expected.ipset, "ipset {when}\n{}\n{}", now.ipset, expected.ipset);
+    assert_eq!(now.links, expected.links, "links {when}");
+}

@@ -1,0 +1,180 @@
+//! A host for drivers.
+
+use std::cell::RefCell;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use remotes_effect::deadline::Deadline;
+use remotes_effect::libvirt::State;
+use remotes_effect::policy::Policy;
+use remotes_effect::types::Failure;
+use remotes_effect::vnm::{Call, Reply};
+use remotes_effect::{Answer, Effect, Executor};
+use remotes_host::{Machine, Surroundings};
+use remotes_simulation::Simulation;
+use tempfile::TempDir;
+
+/// A remotes tree, this machine's network as the thread sees it, and a simulated hypervisor.
+pub struct Grounds {
+    tree: TempDir,
+    locks: TempDir,
+    hypervisor: Simulation,
+    stop_before: Option<u64>,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Outcome {
+    /// none where it was stopped
+    pub result: Option<Result<String, Failure>>,
+    /// lines that the driver logged
+    pub log: Vec<String>,
+    /// how many effects it asked for
+    pub effects: u64,
+}
+
+impl Default for Grounds {
+    fn default() -> Self {
+        let grounds = Self {
+            tree: tempfile::tempdir().unwrap(),
+            locks: tempfile::tempdir().unwrap(),
+            hypervisor: Simulation::new(),
+            stop_before: None,
+        };
+        std::fs::create_dir_all(grounds.tree.path().join("etc/vnm")).unwrap();
+        grounds
+    }
+}
+
+impl Grounds {
+    /// Writes OpenNebulaNetwork.conf.
+    pub fn configuration(&self, text: &str) {
+        std::fs::write(self.tree.path().join("etc/vnm/OpenNebulaNetwork.conf"), text).unwrap();
+    }
+
+    /// Puts a program beside an action: `post.d/10-a`.
+    pub fn hook(&self, driver: &str, path: &str, text: &str) {
+        let path = self.tree.path().join("vnm").join(driver).join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Adds a running domain.
+    pub fn domain(&mut self, xml: &str) {
+        self.hypervisor = std::mem::take(&mut self.hypervisor).domain(xml, State::Running);
+    }
+
+    /// Ends the next call, as `kill -9` would, before this effect, counted from 0.
+    pub fn stop_before(&mut self, effect: u64) {
+        self.stop_before = Some(effect);
+    }
+
+    /// Calls a driver.
+    pub fn call(&mut self, driver: &str, call: Call) -> Outcome {
+        let policy = Arc::new(Policy::parse(policy(driver), Path::new("policy.toml")).unwrap());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = log.clone();
+        let machine = Machine::new(Surroundings {
+            policy: policy.clone(),
+            tree: self.tree.path().to_owned(),
+            deadline: Deadline::after(Duration::from_secs(120)),
+            libvirt_server: "/nonexistent".into(),
+            log: Box::new(move |level, text| lines.lock().unwrap().push(format!("{level:?}: {text}"))),
+        })
+        .with_actions(self.tree.path().join("vnm").join(driver))
+        .with_lock_directory(self.locks.path().to_owned());
+        let hypervisor = std::mem::take(&mut self.hypervisor);
+        let host = Host { policy, machine, hypervisor, effects: 0, stop_before: self.stop_before.take() };
+        let host = Rc::new(RefCell::new(host));
+        let driver = driver.to_owned();
+        let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            remotes_sdk::native::with(&host, || dispatch(&driver, call))
+        }));
+        let result = match called {
+            Ok(reply) => Some(text(reply)),
+            Err(panic) if panic.is::<Stopped>() => None,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let mut host = host.borrow_mut();
+        self.hypervisor = std::mem::take(&mut host.hypervisor);
+        let log = log.lock().unwrap().clone();
+        Outcome { result, log, effects: host.effects }
+    }
+}
+
+/// What unwinds a driver that is stopped in mid-action.
+struct Stopped;
+
+struct Host {
+    policy: Arc<Policy>,
+    machine: Machine,
+    hypervisor: Simulation,
+    effects: u64,
+    stop_before: Option<u64>,
+}
+
+impl Executor for Host {
+    fn execute(&mut self, effect: &Effect) -> Answer {
+        if self.stop_before == Some(self.effects) {
+            std::panic::resume_unwind(Box::new(Stopped));
+        }
+        self.effects += 1;
+        if let Err(failure) = self.policy.check(effect) {
+            return effect.refuse(failure).expect("an effect that can be refused");
+        }
+        match effect {
+            Effect::Libvirt(_) => self.hypervisor.execute(effect),
+            effect => self.machine.execute(effect),
+        }
+    }
+}
+
+fn policy(driver: &str) -> &'static str {
+    match driver {
+        "dummy" => include_str!("../../../guests/vnm-dummy/policy.toml"),
+        "bridge" => include_str!("../../../guests/vnm-bridge/policy.toml"),
+        "fw" => include_str!("../../../guests/vnm-fw/policy.toml"),
+        "vxlan" => include_str!("../../../guests/vnm-vxlan/policy.toml"),
+        other => panic!("no driver {other}"),
+    }
+}
+
+fn dispatch(driver: &str, call: Call) -> Reply {
+    match driver {
+        "dummy" => remotes_sdk::call_vnm::<vnm_dummy::Dummy>(call),
+        "bridge" => remotes_sdk::call_vnm::<vnm_bridge::Bridge>(call),
+        "fw" => remotes_sdk::call_vnm::<vnm_fw::Fw>(call),
+        "vxlan" => remotes_sdk::call_vnm::<vnm_vxlan::Vxlan>(call),
+        other => panic!("no driver {other}"),
+    }
+}
+
+fn text(reply: Reply) -> Result<String, Failure> {
+    match reply {
+        Reply::Pre(result)
+        | Reply::Post(result)
+        | Reply::Clean(result)
+        | Reply::UpdateSg(result)
+        | Reply::UpdateNic(result)
+        | Reply::VnetCreate(result)
+        | Reply::VnetDelete(result)
+        | Reply::RemotePost(result)
+        | Reply::RemoteClean(result) => result,
+        Reply::Actions(actions) => Ok(actions.join("\n")),
+    }
+}
+
+/// Runs a command line of a test, in the thread's namespace, and returns what it prints.
+///
+/// # Panics
+/// When it fails.
+pub fn sh(line: &str) -> String {
+    let output = Command::new("sh").arg("-c").arg(line).output().expect("sh");
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}

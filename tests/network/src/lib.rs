@@ -1,0 +1,33 @@
+//! Network drivers on real links and rules: every test in a network namespace of its own, behind the
+//! policy that comes with the driver. The hypervisor alone is simulated.
+//!
+//! Needs root: without it, [`isolated`] says so and the test has nothing to say.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod case;
+mod grounds;
+mod state;
+
+pub use case::Case;
+pub use grounds::{Grounds, Outcome, sh};
+pub use state::State;
+
+/// Runs a test in a network namespace of its own, which goes with the thread.
+pub fn isolated(test: impl FnOnce() + Send + 'static) {
+    if !nix_is_root() {
+        eprintln!("skipped: network namespaces need root");
+        return;
+    }
+    let run = move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("a network namespace");
+        test();
+    };
+    if let Err(panic) = std::thread::spawn(run).join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn nix_is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status").unwrap().lines().any(|line| line.starts_with("Uid:\t0\t0"))
+}
