@@ -1,7 +1,8 @@
 //! One call of one hostile driver.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use remotes_action::convention::Printed;
@@ -13,6 +14,8 @@ use remotes_effect::types::Failure;
 use remotes_effect::vmm::Call;
 use remotes_effect::{Executor, Reply};
 use remotes_sandbox::{Driver, RunError, compile, engine};
+use wasmtime::Engine;
+use wasmtime::component::Component;
 
 use crate::{Guest, Memory};
 
@@ -80,10 +83,17 @@ impl Trial {
         Arc::new(self.policy.clone())
     }
 
-    /// Compiles the guest.
+    /// The guest, compiled once for all tests of this process.
     pub fn driver(&self) -> Driver {
-        let engine = engine(&self.policy.limits).unwrap();
-        let component = compile::compile(&engine, &self.guest.component()).unwrap();
+        static COMPILED: Mutex<BTreeMap<(&str, u64), (Engine, Component)>> = Mutex::new(BTreeMap::new());
+        let limits = &self.policy.limits;
+        let key = (self.guest.name(), limits.stack_kib);
+        let known = COMPILED.lock().unwrap().get(&key).cloned();
+        let (engine, component) = known.unwrap_or_else(|| {
+            let engine = engine(limits).unwrap();
+            let component = compile::compile(&engine, &self.guest.component()).unwrap();
+            COMPILED.lock().unwrap().entry(key).or_insert((engine, component)).clone()
+        });
         Driver::new(engine, component)
     }
 

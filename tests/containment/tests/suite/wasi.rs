@@ -48,7 +48,7 @@ pub fn wasi_print() {
 #[test]
 pub fn wasi_print_flood() {
     let before = host();
-    let ended = Trial::of(WASI_PRINT_FLOOD).limits(|limits| limits.log_kib = 64).on(before.clone());
+    let ended = Trial::of(WASI_PRINT_FLOOD).limits(|limits| limits.log_kib = 64).milliseconds(500).on(before.clone());
     ended.error();
     let logged: usize = ended.journal.logged().iter().map(|line| line.len()).sum();
     assert!(logged <= 64 * 1024, "{logged}");
