@@ -150,6 +150,7 @@ fn capability(contract: &Contract, interface: &Interface) -> TokenStream {
             pub trait Executor {
                 #methods
                 /// Carries out one effect given as a value.
+                #[allow(clippy::unit_arg)]
                 fn execute(&mut self, effect: &Effect) -> Answer { match effect { #dispatch } }
             }
         }

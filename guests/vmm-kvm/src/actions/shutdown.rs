@@ -1,5 +1,7 @@
 //! Asks the guest to power off, waits until it has, and destroys it where that takes too long.
 
+use std::cell::Cell;
+
 use remotes_sdk::wait::until;
 use remotes_sdk::{Explain, Failure, FailureKind, error, here, libvirt, settings, warning};
 
@@ -47,13 +49,13 @@ fn shutdown(id: &str) -> Result<(), Failure> {
 /// it so.
 fn wait(id: &str, timeout: u64, ask: impl Fn() -> Result<(), Failure>) -> Result<(), Failure> {
     let timed_out = || format!("Timed out shutting down {id}");
-    let mut again = false;
+    let (mut again, told) = (false, Cell::new(false));
     let gone = until(timeout, |waited| {
         if !again && waited > 0 && waited >= timeout * 500 {
             again = true;
             ask().or_warn("asking again");
         }
-        is_gone(id)
+        is_gone(id, &told)
     });
     if gone.explain(timed_out)? {
         return Ok(());
@@ -63,7 +65,7 @@ fn wait(id: &str, timeout: u64, ask: impl Fn() -> Result<(), Failure>) -> Result
     }
     error!("Timeout shutting down {id}. Destroying it");
     let destroyed = destroy(id);
-    match until(DESTROYED, |_| is_gone(id)).explain(timed_out)? {
+    match until(DESTROYED, |_| is_gone(id, &told)).explain(timed_out)? {
         true => Ok(()),
         false => {
             destroyed.explain(timed_out)?;
@@ -72,12 +74,15 @@ fn wait(id: &str, timeout: u64, ask: impl Fn() -> Result<(), Failure>) -> Result
     }
 }
 
-/// A question that libvirt does not answer just now is asked again, not taken for a yes.
-fn is_gone(id: &str) -> Result<bool, Failure> {
+/// A question that libvirt does not answer just now is asked again, not taken for a yes. It is worth one
+/// line, not one a second.
+fn is_gone(id: &str, told: &Cell<bool>) -> Result<bool, Failure> {
     match active(id) {
         Ok(domain) => Ok(domain.is_none()),
         Err(failure) if passing(&failure) => {
-            warning!("{}", failure.message);
+            if !told.replace(true) {
+                warning!("{}", failure.message);
+            }
             Ok(false)
         }
         Err(failure) => Err(failure),

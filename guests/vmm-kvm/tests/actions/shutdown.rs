@@ -127,7 +127,8 @@ fn a_lost_connection_is_not_a_domain_that_is_gone() {
     assert!(!gone(&host1));
 
     // While it waits, it waits on.
-    let host2 = host(reacting(Reaction::AfterSeconds(2)).failing("libvirt.find", 2, lost()));
+    let host2 =
+        host(reacting(Reaction::AfterSeconds(2)).failing("libvirt.find", 2, lost()).failing("libvirt.find", 3, lost()));
     let call = shutdown(&host2);
     assert_eq!(call.log(), ["warning: connection reset"]);
     assert!(call.paused() >= 2000);
