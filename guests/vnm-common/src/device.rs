@@ -1,5 +1,6 @@
 //! Bridges whose uplink is a device made for the network: the drivers 802.1Q and vxlan.
 
+use remotes_sdk::links::Link;
 use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::{Failure, error, info, links, locks};
 
@@ -81,8 +82,12 @@ pub fn clean<D: Device>(vm: &Vm) -> Result<(), Failure> {
     locks::acquire(D::LOCK)?;
     let (mut host, settings) = (Host::look()?, Settings::default());
     for nic in concerned(vm, D::DRIVER) {
-        let Some((bridge, device)) = both(nic).filter(|(bridge, _)| host.has_bridge(bridge)) else { continue };
+        let Some((bridge, device)) = both(nic) else { continue };
         if settings.is(nic, "keep_empty_bridge")? {
+            continue;
+        }
+        if !host.has_bridge(bridge) {
+            remove_left::<D>(&host, nic, &device)?;
             continue;
         }
         let uplinks = nic.phydev.iter().cloned().chain([device.clone(), proxy_port(bridge)]).collect();
@@ -92,6 +97,16 @@ pub fn clean<D: Device>(vm: &Vm) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Removes the device that an action left which was killed when the bridge had gone.
+fn remove_left<D: Device>(host: &Host, nic: &Nic, device: &str) -> Result<(), Failure> {
+    let below = |link: &Link| link.lower.is_none() || link.lower == nic.phydev;
+    let left = |link: &Link| link.kind == D::KIND && link.master.is_none() && below(link);
+    match host.link(device).filter(|link| left(link)) {
+        Some(_) => links::remove(device),
+        None => Ok(()),
+    }
 }
 
 /// Follows a change of the network: another VLAN, link below, or size of packets.

@@ -90,6 +90,7 @@ impl Case {
             "pre" => Call::Pre { vm },
             "post" => Call::Post { vm, deploy_id: argument(0), host: argument(1) },
             "clean" => Call::Clean { vm, host: argument(0) },
+            "remote_post" => Call::RemotePost { vm, deploy_id: argument(0), host: argument(1) },
             "update_sg" => Call::UpdateSg { vm, deploy_id: argument(0) },
             "update_nic" => Call::UpdateNic { vm, deploy_id: argument(0), network_id: argument(1).parse().unwrap() },
             other => panic!("no action {other}"),
@@ -117,7 +118,10 @@ impl Case {
 }
 
 /// Compares part by part, for a message that can be read.
-fn assert_state(now: &State, expected: &State, when: &str) {
+///
+/// # Panics
+/// When they differ.
+pub fn assert_state(now: &State, expected: &State, when: &str) {
     assert_eq!(now.iptables, expected.iptables, "iptables {when}\n{}\n{}", now.iptables, expected.iptables);
     assert_eq!(now.ip6tables, expected.ip6tables, "ip6tables {when}\n{}\n{}", now.ip6tables, expected.ip6tables);
     assert_eq!(now.ipset, expected.ipset, "ipset {when}\n{}\n{}", now.ipset, expected.ipset);

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 /// A remotes tree, this machine's network as the thread sees it, and a simulated hypervisor.
 pub struct Grounds {
     tree: TempDir,
-    locks: TempDir,
+    locks: Arc<TempDir>,
     hypervisor: Simulation,
     stop_before: Option<u64>,
 }
@@ -41,7 +41,7 @@ impl Default for Grounds {
     fn default() -> Self {
         let grounds = Self {
             tree: tempfile::tempdir().unwrap(),
-            locks: tempfile::tempdir().unwrap(),
+            locks: Arc::new(tempfile::tempdir().unwrap()),
             hypervisor: Simulation::new(),
             stop_before: None,
         };
@@ -51,6 +51,11 @@ impl Default for Grounds {
 }
 
 impl Grounds {
+    /// Another tree on the same host: its drivers wait for the locks of this one's.
+    pub fn beside(&self) -> Self {
+        Self { locks: self.locks.clone(), ..Self::default() }
+    }
+
     /// Writes OpenNebulaNetwork.conf.
     pub fn configuration(&self, text: &str) {
         std::fs::write(self.tree.path().join("etc/vnm/OpenNebulaNetwork.conf"), text).unwrap();
@@ -140,6 +145,9 @@ fn policy(driver: &str) -> &'static str {
         "bridge" => include_str!("../../../guests/vnm-bridge/policy.toml"),
         "fw" => include_str!("../../../guests/vnm-fw/policy.toml"),
         "vxlan" => include_str!("../../../guests/vnm-vxlan/policy.toml"),
+        "802.1Q" => include_str!("../../../guests/vnm-802-1q/policy.toml"),
+        "nodeport" => include_str!("../../../guests/vnm-nodeport/policy.toml"),
+        "elastic" => include_str!("../../../guests/vnm-elastic/policy.toml"),
         other => panic!("no driver {other}"),
     }
 }
@@ -150,6 +158,9 @@ fn dispatch(driver: &str, call: Call) -> Reply {
         "bridge" => remotes_sdk::call_vnm::<vnm_bridge::Bridge>(call),
         "fw" => remotes_sdk::call_vnm::<vnm_fw::Fw>(call),
         "vxlan" => remotes_sdk::call_vnm::<vnm_vxlan::Vxlan>(call),
+        "802.1Q" => remotes_sdk::call_vnm::<vnm_802_1q::Vlan>(call),
+        "nodeport" => remotes_sdk::call_vnm::<vnm_nodeport::Nodeport>(call),
+        "elastic" => remotes_sdk::call_vnm::<vnm_elastic::Elastic>(call),
         other => panic!("no driver {other}"),
     }
 }

@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use std::sync::Arc;
+
 mod case;
 mod grounds;
 mod state;
 
-pub use case::Case;
+pub use case::{Case, assert_state};
 pub use grounds::{Grounds, Outcome, sh};
 pub use state::State;
 
@@ -25,6 +27,24 @@ pub fn isolated(test: impl FnOnce() + Send + 'static) {
     };
     if let Err(panic) = std::thread::spawn(run).join() {
         std::panic::resume_unwind(panic);
+    }
+}
+
+/// Runs tests at once in the namespace of the calling thread.
+pub fn together(tests: Vec<Box<dyn FnOnce() + Send>>) {
+    let namespace = Arc::new(std::fs::File::open("/proc/thread-self/ns/net").unwrap());
+    let start = |test: Box<dyn FnOnce() + Send>| {
+        let namespace = namespace.clone();
+        std::thread::spawn(move || {
+            nix::sched::setns(&*namespace, nix::sched::CloneFlags::CLONE_NEWNET).expect("the network namespace");
+            test();
+        })
+    };
+    let threads: Vec<_> = tests.into_iter().map(start).collect();
+    for thread in threads {
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
     }
 }
 

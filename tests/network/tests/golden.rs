@@ -52,6 +52,9 @@ cases! {
     vxlan_post "40-vxlan-post",
     vxlan_update_nic_vlan "41-vxlan-update-nic-vlan",
     vxlan_update_nic_mtu "42-vxlan-update-nic-mtu",
+    nodeport_post "58-nodeport-post",
+    nodeport_clean "59-nodeport-clean",
+    elastic_remote_post "60-elastic-remote-post",
     dummy_post_hooks "61-dummy-post-hooks",
     fw_post_hooks "62-fw-post-hooks",
 }

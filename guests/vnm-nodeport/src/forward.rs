@@ -1,0 +1,97 @@
+//! Ports of the host that lead to an interface.
+
+use remotes_sdk::iptables::{
+    Change, Condition, Family, PlacedRule, Ports, Position, Redirection, Rule, Table, TableChange, Target, Transaction,
+};
+use remotes_sdk::network::{Nic, Vm};
+use remotes_sdk::{Failure, error, iptables, links};
+use vnm_common::concerned;
+
+/// What one interface needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward {
+    address: String,
+    bridge: String,
+    gateway: Option<String>,
+    external: Ports,
+    internal: Ports,
+    base: Option<u16>,
+}
+
+/// What the interfaces that an action is about need. Where one says nothing of ports, none is served,
+/// and the log says so; the action goes on.
+pub fn of(vm: &Vm, driver: &str) -> Result<Vec<Forward>, Failure> {
+    let wrong = |nic: &Nic| nic.external_port_range.is_none() || nic.internal_port_range.is_none();
+    if vm.nics_of(driver).any(wrong) {
+        error!("NIC information is wrong");
+        return Ok(Vec::new());
+    }
+    concerned(vm, driver).map(Forward::read).collect()
+}
+
+impl Forward {
+    fn read(nic: &Nic) -> Result<Self, Failure> {
+        let missing = |what: &str| Failure::invalid(format!("NIC {}: has no {what}", nic.id));
+        let external = nic.external_port_range.as_deref().unwrap_or_default();
+        let (internal, base) = match nic.internal_port_range.as_deref().unwrap_or_default().split_once('/') {
+            Some((ports, base)) => (ports, Some(base)),
+            None => (nic.internal_port_range.as_deref().unwrap_or_default(), None),
+        };
+        Ok(Self {
+            address: nic.addresses.ip.clone().ok_or_else(|| missing("IP"))?,
+            bridge: nic.bridge.clone().ok_or_else(|| missing("BRIDGE"))?,
+            gateway: nic.gateway.clone(),
+            external: ports(external, ':')?,
+            internal: ports(internal, '-')?,
+            base: base.map(port).transpose()?,
+        })
+    }
+
+    /// Opens the ports.
+    pub fn open(&self) -> Result<(), Failure> {
+        links::add_route(&self.address, &self.bridge)?;
+        if let Some(gateway) = &self.gateway {
+            links::add_proxy(gateway, &self.bridge)?;
+        }
+        let [redirect, masquerade] = self.rules();
+        let changes = [&redirect, &masquerade].map(|rule| Change::RemoveRule(rule.clone()));
+        self.apply(changes.into_iter().chain([Change::AddRule(redirect), Change::AddRule(masquerade)]).collect())
+    }
+
+    /// Closes them. What is not there is fine.
+    pub fn close(&self) -> Result<(), Failure> {
+        links::remove_route(&self.address, &self.bridge)?;
+        if let Some(gateway) = &self.gateway {
+            links::remove_proxy(gateway, &self.bridge)?;
+        }
+        self.apply(self.rules().map(Change::RemoveRule).to_vec())
+    }
+
+    fn rules(&self) -> [PlacedRule; 2] {
+        let redirection = Redirection { address: self.address.clone(), ports: self.internal, base: self.base };
+        let redirect = Rule {
+            conditions: vec![Condition::Protocol("tcp".to_owned()), Condition::ToPorts(self.external)],
+            target: Target::Redirect(redirection),
+        };
+        let masquerade =
+            Rule { conditions: vec![Condition::FromNetwork(self.address.clone())], target: Target::Masquerade };
+        [
+            PlacedRule { chain: "PREROUTING".to_owned(), rule: redirect, position: Position::First },
+            PlacedRule { chain: "POSTROUTING".to_owned(), rule: masquerade, position: Position::Last },
+        ]
+    }
+
+    fn apply(&self, changes: Vec<Change>) -> Result<(), Failure> {
+        let tables = vec![TableChange { family: Family::Ipv4, table: Table::Nat, changes }];
+        iptables::apply(&Transaction { sets: Vec::new(), tables, obsolete_sets: Vec::new() })
+    }
+}
+
+fn port(text: &str) -> Result<u16, Failure> {
+    text.trim().parse().map_err(|_| Failure::invalid(format!("port {text:?}: expected a number up to 65535")))
+}
+
+fn ports(text: &str, separator: char) -> Result<Ports, Failure> {
+    let (first, last) = text.split_once(separator).unwrap_or((text, text));
+    Ok(Ports { first: port(first)?, last: port(last)? })
+}
