@@ -32,8 +32,10 @@ pub fn run(id: &str, checkpoint: &str, host: &str, vm_id: u32, action: &str) -> 
 /// Moves an old checkpoint aside. The new one is made here, writable for whoever QEMU runs as: root
 /// may be nobody on the datastore's file server.
 fn make_room(checkpoint: &str) -> Result<(), Failure> {
-    match filesystem::stat(&at(checkpoint)).map(|metadata| metadata.kind) {
-        Ok(Kind::File) => {
+    match filesystem::stat(&at(checkpoint)).map(|file| (file.kind, file.size)) {
+        // An interrupted save made it, and nobody has written to it.
+        Ok((Kind::File, 0)) => {}
+        Ok((Kind::File, _)) => {
             info!("Moving old checkpoint file {checkpoint}");
             let aside = format!("{checkpoint}.{}", clock::now());
             filesystem::rename(&at(checkpoint), &at(&aside))

@@ -50,6 +50,13 @@ fn an_old_checkpoint_is_moved_aside() {
 }
 
 #[test]
+fn an_empty_one_is_no_checkpoint_to_keep() {
+    let host = host(running(&plain()).file(CHECKPOINT, ""));
+    save(&host, "qcow2").value();
+    assert_eq!(names(&host), ["checkpoint"]);
+}
+
+#[test]
 fn an_old_checkpoint_that_cannot_be_moved_ends_it() {
     let host =
         host(running(&plain()).file(CHECKPOINT, "old").failing("filesystem.rename", 1, Failure::failed("EROFS")));
