@@ -3,9 +3,17 @@
 
 use crate::types::Failure;
 
+/// Bytes of a domain's description. oned writes some thousands.
+const LONGEST: usize = 1024 * 1024;
+/// Attributes of one element.
+const MOST_ATTRIBUTES: usize = 200;
+/// Declarations of namespaces in the whole document.
+const MOST_NAMESPACES: usize = 64;
+
 /// The name of the domain that the document describes; exactly one must be there.
 pub fn domain_name(xml: &str) -> Result<String, Failure> {
     check_encoding(xml)?;
+    check_effort(xml)?;
     // No DTD, hence no entities of one's own: the parser refuses them.
     let document = roxmltree::Document::parse(xml)
         .map_err(|error| Failure::invalid(format!("domain XML cannot be parsed: {error}")))?;
@@ -20,6 +28,20 @@ pub fn domain_name(xml: &str) -> Result<String, Failure> {
         ("domain", ..) => Err(Failure::invalid("domain XML: expected exactly one <name>, and plain text in it")),
         (other, ..) => Err(Failure::invalid(format!("domain XML: expected <domain>, found <{other}>"))),
     }
+}
+
+/// Refuses a document that would keep the parser busy for minutes: its work grows with the square of an
+/// element's attributes, and with namespaces times elements.
+fn check_effort(xml: &str) -> Result<(), Failure> {
+    // No `<` is within a tag: between two of them there is at most one, with at most so many attributes.
+    let attributes = xml.split('<').map(|piece| piece.bytes().filter(|byte| *byte == b'=').count()).max();
+    let problem = match () {
+        () if xml.len() > LONGEST => format!("more than {} KiB", LONGEST / 1024),
+        () if attributes > Some(MOST_ATTRIBUTES) => format!("more than {MOST_ATTRIBUTES} attributes in one element"),
+        () if xml.matches("xmlns").count() > MOST_NAMESPACES => format!("more than {MOST_NAMESPACES} namespaces"),
+        () => return Ok(()),
+    };
+    Err(Failure::invalid(format!("domain XML: {problem}")))
 }
 
 /// Refuses a document that declares another encoding than the UTF-8 it is in. libxml2 would believe the

@@ -94,7 +94,8 @@ impl Policy {
         let limits = &self.limits;
         let positive = [
             ("memory-mib", limits.memory_mib, 4096),
-            ("stack-kib", limits.stack_kib, 64 * 1024),
+            // A thread has 2 MiB at least, and the runtime needs its share.
+            ("stack-kib", limits.stack_kib, 1024),
             ("start-seconds", limits.start_seconds, 3600),
             ("time-seconds", limits.time_seconds, 31 * 86_400),
             ("argument-kib", limits.argument_kib, 1024 * 1024),

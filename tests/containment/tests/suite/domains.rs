@@ -9,6 +9,22 @@ use remotes_simulation::Simulation;
 
 use crate::common::{FOREIGN, LIBVIRT, assert_refused, assert_unchanged, host};
 
+/// Documents over which an XML parser would sit for minutes, if it were let.
+fn laborious() -> Vec<String> {
+    let numbered = |count: u32, text: &dyn Fn(u32) -> String| (0..count).map(text).collect::<String>();
+    let attributes = numbered(160_000, &|number| format!("a{number}='' "));
+    let namespaces = numbered(5_000, &|number| format!("xmlns:a{number}='u{number}' "));
+    let shielded = numbered(100_000, &|number| format!("a{number}='>' "));
+    vec![
+        format!("<domain {attributes}><name>one-9</name></domain>"),
+        format!("<domain {shielded}><name>one-9</name></domain>"),
+        format!("<domain><name>one-9</name><a {attributes}/></domain>"),
+        format!("<domain {namespaces}><name>one-9</name>{}</domain>", "<a xmlns:b='c'/>".repeat(500)),
+        format!("<domain><name>one-9</name>{}</domain>", "<a/>".repeat(1_500_000)),
+        format!("<domain><name>one-9{}</name></domain>", " ".repeat(7 << 20)),
+    ]
+}
+
 /// The usual grants, a folder, and one command of the guest agent.
 fn grants() -> String {
     format!("{LIBVIRT}guest-agent = [\"guest-ping\"]\n[paths]\n\"/var/lib/one/datastores\" = \"rw\"\n")
@@ -117,7 +133,7 @@ pub fn documents() {
         "<a>".repeat(100_000),
         format!("<domain {}><name>db-2</name></domain>", (0..5000).map(|n| format!("a{n}='' ")).collect::<String>()),
     ];
-    for document in documents {
+    for document in documents.into_iter().chain(laborious()) {
         let checkpoint = "/var/lib/one/datastores/0/5/checkpoint";
         let trial = Trial::of(DOCUMENTS).granting(&grants()).calling(remotes_effect::vmm::Call::Reboot {
             deploy_id: "one-9".into(),

@@ -1,5 +1,7 @@
 //! Drivers that want more than they may have.
 
+use std::path::Path;
+
 use remotes_containment::guest::{
     DECLARED_MEMORY, DENIED_FLOOD, EFFECT_FLOOD, EMPTY_STRINGS, GIANT_ARGUMENT, GIANT_RESULT, LOG_FLOOD, LOG_LINE,
     MANY_INSTANCES, MANY_TABLES, MEMORY_GROWTH, OVERLAPPING_STRINGS, RECURSION, SEVERAL_MEMORIES, STRING_OF_4_GIB,
@@ -7,6 +9,7 @@ use remotes_containment::guest::{
 };
 use remotes_containment::{Ended, Trial};
 use remotes_effect::pipeline::Stop;
+use remotes_effect::policy::Policy;
 use remotes_effect::types::FailureKind;
 use remotes_effect::vmm::Call;
 use remotes_sandbox::RunError;
@@ -29,6 +32,16 @@ fn exceeds(trial: Trial, words: &str) -> Ended<Simulation> {
 pub fn recursion() {
     let ended = exceeds(Trial::of(RECURSION), "limits.stack-kib");
     assert!(matches!(ended.error(), RunError::Stack));
+}
+
+/// As much as a policy may grant: the guest's stack ends before that of the runtime's thread.
+#[test]
+fn recursion_with_the_largest_stack() {
+    let policy =
+        |kib: u32| Policy::parse(&format!("schema = 1\n[limits]\nstack-kib = {kib}\n"), Path::new("policy.toml"));
+    let largest = (512..70_000).take_while(|kib| policy(*kib).is_ok()).last().unwrap();
+    let trial = Trial::of(RECURSION).limits(|limits| limits.stack_kib = largest.into());
+    assert!(matches!(exceeds(trial, "limits.stack-kib").error(), RunError::Stack));
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! Drivers that do not come to an end, and hosts that do not answer.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use remotes_containment::guest::{
-    ALLOCATOR_ENDLESS, DESTROYER, ENDLESS_CALL, ENDLESS_CLEANUP, ENDLESS_INITIALISER, HYPERVISOR, PATHS, SLEEPER,
-    START_FUNCTION, TOOL,
+    ALLOCATOR_ENDLESS, DESTROYER, EFFECT_FLOOD, ENDLESS_CALL, ENDLESS_CLEANUP, ENDLESS_INITIALISER, HYPERVISOR, PATHS,
+    SLEEPER, START_FUNCTION, TOOL,
 };
-use remotes_containment::{Ended, Grounds, Guest, Trial};
+use remotes_containment::{Ended, Grounds, Guest, Memory, Trial};
+use remotes_effect::deadline::Deadline;
+use remotes_effect::pipeline::Pipeline;
 use remotes_effect::types::FailureKind;
+use remotes_effect::{Answer, Effect, Executor};
 use remotes_sandbox::RunError;
 use remotes_simulation::Simulation;
 
@@ -175,6 +179,33 @@ pub fn destroyer() {
     let ended = Trial::of(DESTROYER).granting(LIBVIRT).milliseconds(700);
     let ended = ended.made(|policy, deadline| grounds.machine(policy, deadline));
     let failures = ended.journal.failures("libvirt.destroy");
-    assert!(failures.len() == 1, "{failures:?}");
-    println!("{failures:?}");
+    assert_eq!(failures.len(), 1);
+    assert!(matches!(failures[0].kind, FailureKind::Timeout | FailureKind::Unknown), "{failures:?}");
+    assert!(failures[0].message.contains("whether it happened is not known"), "{failures:?}");
+}
+
+/// A host that does not come back at all, whatever the deadline: reported, and the process ended; here it
+/// is only told so.
+#[test]
+fn a_host_that_is_stuck() {
+    let (tell, told) = mpsc::channel::<()>();
+    let trial = Trial::of(EFFECT_FLOOD).milliseconds(100);
+    let policy = trial.policy();
+    let abandon = Box::new(move || tell.send(()).unwrap());
+    let call = remotes_effect::vmm::Call::Reboot { deploy_id: "one-5".into(), host: "node1".into(), action: "".into() };
+    let pipeline = Pipeline::new(policy, Memory::default(), Stuck(told));
+    let deadline = Deadline::after(Duration::from_millis(100));
+    let outcome = trial.driver().call(&remotes_effect::Call::Vmm(call), pipeline, deadline, Some(abandon));
+    assert!(matches!(outcome.result, Err(RunError::Deadline(_))));
+    assert_eq!(outcome.pipeline.journal.entries.len(), 1);
+}
+
+/// Waits until the action is given up.
+struct Stuck(mpsc::Receiver<()>);
+
+impl Executor for Stuck {
+    fn execute(&mut self, _: &Effect) -> Answer {
+        self.0.recv().expect("the action is given up");
+        Answer::Clock(remotes_effect::clock::Answer::Now(0))
+    }
 }

@@ -42,6 +42,17 @@ pub fn tool() {
     }
 }
 
+/// Arguments that the kernel does not take, to a tool that takes anything.
+#[test]
+fn arguments_that_cannot_be() {
+    for given in ["nul\0nul".to_owned(), "x".repeat(1 << 20), "xxxxxxxxxxxxxxx\n".repeat(150_000)] {
+        let (grounds, ended) = run("[[\"...\"]]", &given);
+        assert!(matches!(ended.failure().kind, FailureKind::Failed | FailureKind::Invalid), "{:?}", ended.failure());
+        assert!(ended.failure().message.len() < 1000);
+        assert!(!grounds.path("tree/bin/show.ran").exists(), "it ran");
+    }
+}
+
 #[test]
 fn tools_that_are_not_granted() {
     let grounds = Grounds::new();
