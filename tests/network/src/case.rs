@@ -73,6 +73,13 @@ impl Case {
         grounds
     }
 
+    /// What a tool that did not run said to these arguments.
+    pub fn shim(&self, tool: &str, arguments: &str) -> String {
+        let replies = self.input["shims"][tool]["replies"].as_array().into_iter().flatten();
+        let reply = replies.into_iter().find(|reply| reply["args"] == arguments);
+        reply.and_then(|reply| reply["stdout"].as_str()).unwrap_or_default().to_owned()
+    }
+
     /// The driver's name.
     pub fn driver(&self) -> &str {
         self.input["driver"].as_str().unwrap()

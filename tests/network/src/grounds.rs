@@ -13,9 +13,9 @@ use remotes_effect::libvirt::State;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
 use remotes_effect::vnm::{Call, Reply};
-use remotes_effect::{Answer, Effect, Executor};
+use remotes_effect::{Answer, Effect, Executor, links};
 use remotes_host::{Machine, Surroundings};
-use remotes_simulation::Simulation;
+use remotes_simulation::{Network, Simulation};
 use tempfile::TempDir;
 
 /// A remotes tree, this machine's network as the thread sees it, and a simulated hypervisor.
@@ -24,6 +24,7 @@ pub struct Grounds {
     locks: Arc<TempDir>,
     hypervisor: Simulation,
     stop_before: Option<u64>,
+    simulated_links: bool,
 }
 
 /// What came of a call.
@@ -35,6 +36,8 @@ pub struct Outcome {
     pub log: Vec<String>,
     /// how many effects it asked for
     pub effects: u64,
+    /// changes of links that happened, in their order
+    pub links: Vec<links::Effect>,
 }
 
 impl Default for Grounds {
@@ -44,6 +47,7 @@ impl Default for Grounds {
             locks: Arc::new(tempfile::tempdir().unwrap()),
             hypervisor: Simulation::new(),
             stop_before: None,
+            simulated_links: false,
         };
         std::fs::create_dir_all(grounds.tree.path().join("etc/vnm")).unwrap();
         grounds
@@ -74,6 +78,12 @@ impl Grounds {
         self.hypervisor = std::mem::take(&mut self.hypervisor).domain(xml, State::Running);
     }
 
+    /// Has links simulated, for kinds of them that this kernel does not have.
+    pub fn simulate_links(&mut self, network: Network) {
+        self.hypervisor.here.network = network;
+        self.simulated_links = true;
+    }
+
     /// Ends the next call, as `kill -9` would, before this effect, counted from 0.
     pub fn stop_before(&mut self, effect: u64) {
         self.stop_before = Some(effect);
@@ -94,7 +104,15 @@ impl Grounds {
         .with_actions(self.tree.path().join("vnm").join(driver))
         .with_lock_directory(self.locks.path().to_owned());
         let hypervisor = std::mem::take(&mut self.hypervisor);
-        let host = Host { policy, machine, hypervisor, effects: 0, stop_before: self.stop_before.take() };
+        let host = Host {
+            policy,
+            machine,
+            hypervisor,
+            effects: 0,
+            stop_before: self.stop_before.take(),
+            simulated_links: self.simulated_links,
+            links: Vec::new(),
+        };
         let host = Rc::new(RefCell::new(host));
         let driver = driver.to_owned();
         let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -108,7 +126,7 @@ impl Grounds {
         let mut host = host.borrow_mut();
         self.hypervisor = std::mem::take(&mut host.hypervisor);
         let log = log.lock().unwrap().clone();
-        Outcome { result, log, effects: host.effects }
+        Outcome { result, log, effects: host.effects, links: std::mem::take(&mut host.links) }
     }
 }
 
@@ -121,6 +139,8 @@ struct Host {
     hypervisor: Simulation,
     effects: u64,
     stop_before: Option<u64>,
+    simulated_links: bool,
+    links: Vec<links::Effect>,
 }
 
 impl Executor for Host {
@@ -132,10 +152,27 @@ impl Executor for Host {
         if let Err(failure) = self.policy.check(effect) {
             return effect.refuse(failure).expect("an effect that can be refused");
         }
-        match effect {
+        let answer = match effect {
             Effect::Libvirt(_) => self.hypervisor.execute(effect),
+            Effect::Links(_) if self.simulated_links => self.hypervisor.execute(effect),
             effect => self.machine.execute(effect),
+        };
+        let in_vain = matches!(
+            &answer,
+            Answer::Links(
+                links::Answer::RemoveUnusedBridge(Ok(false))
+                    | links::Answer::MakeBridge(Ok(false))
+                    | links::Answer::MakeVlan(Ok(false))
+            )
+        );
+        if let Effect::Links(change) = effect
+            && effect.changes()
+            && answer.failure().is_none()
+            && !in_vain
+        {
+            self.links.push(change.clone());
         }
+        answer
     }
 }
 

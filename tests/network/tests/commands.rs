@@ -1,0 +1,106 @@
+//! Recorded cases with links that this kernel does not have: the links are simulated, and the changes
+//! compared with the commands that the stock drivers gave. Rules are real.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use remotes_effect::links::{Effect, Setting};
+use remotes_network_tests::{Case, State, isolated};
+use remotes_simulation::Network;
+
+/// Links as `ip link show` listed them: `10: eth1.100@eth1: <…>`.
+fn listed(text: &str) -> Vec<(String, Option<String>)> {
+    let names = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    names
+        .map(|line| {
+            let name = line.split(": ").nth(1).unwrap();
+            match name.split_once('@') {
+                Some((name, lower)) => (name.to_owned(), Some(lower.to_owned())),
+                None => (name.to_owned(), None),
+            }
+        })
+        .collect()
+}
+
+fn network(case: &Case) -> Network {
+    let mut network = Network::default().link("eth1", "", None);
+    network.links[0].mtu = 9000;
+    for (bridge, _) in listed(&case.shim("ip", "link show type bridge")) {
+        network = network.link(&bridge, "bridge", None);
+        for (port, lower) in listed(&case.shim("ip", &format!("link show master {bridge}"))) {
+            network = network.link(&port, if lower.is_some() { "vlan" } else { "tun" }, Some(&bridge));
+            network.links.last_mut().unwrap().lower = lower;
+        }
+    }
+    // What the stock driver was not told of because it did not ask.
+    for (name, kind) in [("br0", "bridge"), ("one-1-0", "tun")] {
+        if case.driver() == "bridge" && network.links.iter().all(|link| link.name != name) {
+            network = network.link(name, kind, None);
+        }
+    }
+    network
+}
+
+fn options(settings: &[Setting]) -> String {
+    settings
+        .iter()
+        .map(|setting| format!(" {} {}", setting.name, setting.value.as_deref().unwrap_or_default()))
+        .collect()
+}
+
+/// The commands that a change stands for.
+fn commands(effect: &Effect) -> Vec<String> {
+    match effect {
+        Effect::MakeBridge { bridge } => vec![
+            format!("ip link add name {} type bridge{}", bridge.name, options(&bridge.settings)),
+            format!("ip link set {} up", bridge.name),
+        ],
+        Effect::MakeVlan { vlan } => {
+            let mtu = vlan.mtu.map(|mtu| format!(" mtu {mtu}")).unwrap_or_default();
+            let made = format!("ip link add link {} name {}{mtu} type vlan id {}", vlan.lower, vlan.name, vlan.id);
+            vec![made + &options(&vlan.settings), format!("ip link set {} up", vlan.name)]
+        }
+        Effect::SetMaster { name, master: Some(master) } => vec![format!("ip link set {name} master {master}")],
+        Effect::Remove { name } | Effect::RemoveUnusedBridge { name, .. } => vec![format!("ip link delete {name}")],
+        Effect::FilterVlans { bridge } => vec![format!("ip link set dev {bridge} type bridge vlan_filtering 1")],
+        Effect::AddVlans { vlans } => {
+            let native = |pvid| if pvid { " pvid untagged" } else { "" };
+            vlans.iter().map(|it| format!("bridge vlan add dev {} vid {}{}", it.port, it.id, native(it.pvid))).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn replay(name: &str) {
+    let case = Case::read(name);
+    let mut grounds = case.prepare();
+    grounds.simulate_links(network(&case));
+    let outcome = grounds.call(case.driver(), case.call());
+    assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+    let recorded = case.text("after/commands.txt");
+    let recorded = recorded.lines().filter_map(|line| line.strip_prefix("sudo "));
+    let mut recorded: Vec<&str> =
+        recorded.filter(|line| line.starts_with("ip ") || line.starts_with("bridge ")).collect();
+    let given: Vec<String> = outcome.links.iter().flat_map(commands).collect();
+    let mut given: Vec<&str> = given.iter().map(|line| line.trim_end()).collect();
+    // Which of a bridge and its device goes first does not matter afterwards.
+    if name.contains("clean") {
+        recorded.sort_unstable();
+        given.sort_unstable();
+    }
+    assert_eq!(given, recorded);
+    let (now, after) = (State::now(), case.after());
+    assert_eq!((now.iptables, now.ip6tables, now.ipset), (after.iptables, after.ip6tables, after.ipset));
+}
+
+macro_rules! cases {
+    ($($test:ident $name:literal,)*) => { $(#[test] fn $test() { isolated(|| replay($name)); })* };
+}
+
+cases! {
+    bridge_post_vlan_trunk "07-bridge-post-vlan-trunk",
+    vlan_pre "43-8021q-pre",
+    vlan_pre_second_vm "44-8021q-pre-second-vm",
+    vlan_pre_link_conf "45-8021q-pre-link-conf",
+    vlan_clean_last "46-8021q-clean-last",
+    vlan_post_cvlans "47-8021q-post-cvlans",
+    vlan_update_nic "48-8021q-update-nic",
+}
