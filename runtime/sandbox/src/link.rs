@@ -1,5 +1,8 @@
 //! Capabilities linked to a component, generated from the contract.
 
+// Generated code reads the same for every type.
+#![allow(clippy::clone_on_copy, clippy::enum_variant_names)]
+
 use remotes_effect as values;
 use remotes_effect::{Answer, Effect};
 use thiserror::Error;

@@ -2,7 +2,8 @@
 
 use remotes_sdk::{Failure, Vmm};
 
-struct Guest;
+/// The driver.
+pub struct Guest;
 
 impl Vmm for Guest {
     const ACTIONS: &'static [&'static str] = &["deploy", "snapshot_create"];

@@ -2,7 +2,8 @@
 
 use remotes_sdk::{Failure, Vmm, at, filesystem};
 
-struct Guest;
+/// The driver.
+pub struct Guest;
 
 impl Vmm for Guest {
     const ACTIONS: &'static [&'static str] = &["exec"];

@@ -5,7 +5,8 @@
 #[macro_export]
 macro_rules! reboot {
     ($attack:path) => {
-        struct Guest;
+        /// The driver.
+        pub struct Guest;
 
         impl remotes_sdk::Vmm for Guest {
             const ACTIONS: &'static [&'static str] = &["reboot"];
