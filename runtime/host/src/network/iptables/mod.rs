@@ -3,7 +3,7 @@
 mod sets;
 
 use remotes_effect::deadline::Deadline;
-use remotes_effect::iptables::{Executor, Family, Table, TableChange, Transaction};
+use remotes_effect::iptables::{Change, Condition, Executor, Family, Rule, Table, TableChange, Transaction};
 use remotes_effect::network::chains::Chains;
 use remotes_effect::network::names;
 use remotes_effect::types::Failure;
@@ -112,6 +112,45 @@ fn script(family: Family, listing: &str, tables: &[&TableChange]) -> Result<Stri
     Ok(script)
 }
 
+/// Protocols that every host knows, and whether they have ports.
+const PROTOCOLS: [(&str, bool); 9] = [
+    ("all", false),
+    ("tcp", true),
+    ("udp", true),
+    ("icmp", false),
+    ("icmpv6", false),
+    ("esp", false),
+    ("ah", false),
+    ("gre", false),
+    ("sctp", true),
+];
+
+/// Whether a rule says something that shows only when it is tried: a protocol by a name of the host's, or
+/// ports of one that may have none. Everything else is known to be right, or fails for both families.
+fn may_be_refused(change: &TableChange) -> bool {
+    change.changes.iter().flat_map(rules_of).any(|rule| {
+        let protocol = rule.conditions.iter().find_map(|condition| match condition {
+            Condition::Protocol(name) => Some(name.as_str()),
+            _ => None,
+        });
+        let ports = rule.conditions.iter().any(|condition| {
+            matches!(condition, Condition::FromPorts(_) | Condition::ToPorts(_) | Condition::ToAnyPort(_))
+        });
+        match protocol {
+            None => ports,
+            Some(name) => !PROTOCOLS.iter().any(|(known, has_ports)| *known == name && (*has_ports || !ports)),
+        }
+    })
+}
+
+fn rules_of(change: &Change) -> Vec<&Rule> {
+    match change {
+        Change::EnsureChain(chain) | Change::ReplaceChain(chain) => chain.rules.iter().collect(),
+        Change::AddRule(placed) | Change::EnsureRule(placed) | Change::EnsureJump(placed) => vec![&placed.rule],
+        Change::RemoveRule(_) | Change::RemoveChains(_) => Vec::new(),
+    }
+}
+
 impl Executor for Iptables {
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Failure> {
         let Transaction { sets, tables, obsolete_sets } = transaction;
@@ -123,7 +162,8 @@ impl Executor for Iptables {
             true => None,
             false => Some(self.sets().extend(sets, obsolete_sets)?),
         };
-        if !ipv4.is_empty() && !ipv6.is_empty() {
+        // A refusal of the second family must come before the first one has changed.
+        if !ipv4.is_empty() && ipv6.iter().any(|change| may_be_refused(change)) {
             self.rehearse(Family::Ipv6, &ipv6)?;
         }
         for (family, changes) in [(Family::Ipv4, ipv4), (Family::Ipv6, ipv6)] {
