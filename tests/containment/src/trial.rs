@@ -85,7 +85,8 @@ impl Trial {
 
     /// The guest, compiled once for all tests of this process.
     pub fn driver(&self) -> Driver {
-        static COMPILED: Mutex<BTreeMap<(&str, u64), (Engine, Component)>> = Mutex::new(BTreeMap::new());
+        type Compiled = BTreeMap<(&'static str, u64), (Engine, Component)>;
+        static COMPILED: Mutex<Compiled> = Mutex::new(BTreeMap::new());
         let limits = &self.policy.limits;
         let key = (self.guest.name(), limits.stack_kib);
         let known = COMPILED.lock().unwrap().get(&key).cloned();

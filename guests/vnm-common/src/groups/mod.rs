@@ -103,7 +103,7 @@ fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> R
         interfaces.push(Interface { vm, nic, groups, ids, tap, mode, most_members });
     }
     let built = transaction(&interfaces, mode).and_then(|transaction| iptables::apply(&transaction));
-    built.map_err(|failure| {
+    built.inspect_err(|_| {
         // What had rules keeps them; what had none is closed.
         let tables = [Family::Ipv4, Family::Ipv6].map(|family| {
             let closed = interfaces.iter().flat_map(|interface| interface.closed(family));
@@ -113,7 +113,6 @@ fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> R
         if let Err(failure) = iptables::apply(&closed) {
             error!("the interfaces cannot be closed either: {}", failure.message);
         }
-        failure
     })
 }
 

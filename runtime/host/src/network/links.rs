@@ -89,7 +89,7 @@ fn mtu(words: &mut Vec<String>, mtu: Option<u32>) {
     words.extend(mtu.into_iter().flat_map(|mtu| ["mtu".to_owned(), mtu.to_string()]));
 }
 
-fn strings<'a>(words: &'a [String]) -> Vec<&'a str> {
+fn strings(words: &[String]) -> Vec<&str> {
     words.iter().map(String::as_str).collect()
 }
 

@@ -22,8 +22,13 @@ pub fn policy(uri: &str, folder: &Path) -> Policy {
             uris: vec![Pattern(uri.to_owned())],
             domains: vec![Pattern("one-*".to_owned())],
             guest_agent: vec!["guest-ping".to_owned()],
+            programs: vec![Pattern("/usr/bin/qemu-system-*".to_owned())],
+            ..LibvirtGrant::default()
         }),
-        paths: PathGrants(BTreeMap::from([(folder.to_str().unwrap().to_owned(), Access::ReadWrite)])),
+        paths: PathGrants(BTreeMap::from([
+            (folder.to_str().unwrap().to_owned(), Access::ReadWrite),
+            ("/nowhere".to_owned(), Access::ReadWrite),
+        ])),
         ..Policy::default()
     }
 }

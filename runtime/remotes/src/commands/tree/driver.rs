@@ -77,7 +77,7 @@ impl Executor for Nobody {
     fn execute(&mut self, effect: &Effect) -> Answer {
         let failure =
             Failure::denied(format!("{}: a driver that is asked for its actions may call nothing", effect.name()));
-        effect.refuse(failure).unwrap_or_else(|| match effect {
+        effect.refuse(failure).unwrap_or(match effect {
             Effect::Clock(clock::Effect::Now {}) => Answer::Clock(clock::Answer::Now(0)),
             Effect::Clock(_) => Answer::Clock(clock::Answer::Sleep(false)),
             _ => Answer::Log(log::Answer::Write(())),
