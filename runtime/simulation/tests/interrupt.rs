@@ -113,7 +113,7 @@ fn a_name_behind_a_uuid_is_checked() {
         libvirt: Some(remotes_effect::policy::LibvirtGrant {
             uris: vec![remotes_effect::policy::Pattern("qemu:///system".into())],
             domains: vec![remotes_effect::policy::Pattern("one-*".into())],
-            guest_agent: Vec::new(),
+            ..Default::default()
         }),
         ..Policy::default()
     };

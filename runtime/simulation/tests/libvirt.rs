@@ -223,14 +223,18 @@ fn pauses_resumes_reboots_resets_wakes_up() {
 #[test]
 fn saves_and_restores() {
     let mut world = running().directory("/ds/0/5").file("/ds/0/5/plain", "no image");
-    says(save(&mut world, UUID, "/nowhere/x"), Failed, "Failed to create file '/nowhere/x': No such file or directory");
+    says(
+        save(&mut world, UUID, "/nowhere/x"),
+        NotFound,
+        "Failed to create file '/nowhere/x': No such file or directory",
+    );
     suspend(&mut world, UUID).unwrap();
     save(&mut world, UUID, "/ds/0/5/checkpoint").unwrap();
     assert_eq!(world.domains().count(), 0);
     let saved = saved_xml(&mut world, "/ds//0/5/checkpoint").unwrap();
     assert_eq!(saved, one_5().trim());
     let absent = "Failed to open file '/ds/nothing': No such file or directory";
-    says(saved_xml(&mut world, "/ds/nothing"), Failed, absent);
+    says(saved_xml(&mut world, "/ds/nothing"), NotFound, absent);
     says(restore(&mut world, "/ds/0/5/plain", None), Failed, "operation failed: image magic is incorrect");
     let rewritten = saved.replace("/datastores/0/", "/datastores/101/");
     let wrong = saved.replace("one-5", "one-6");
@@ -331,7 +335,7 @@ fn attaches_and_detaches_other_devices() {
     );
     attach(&mut world, UUID, &pci("0x09"), Scope::Live).unwrap();
     let used = "Requested operation is not valid: PCI device 0000:09:01.0 is in use by driver QEMU, domain one-5";
-    says(attach(&mut world, UUID, &pci("9"), Scope::Live), Failed, used);
+    says(attach(&mut world, UUID, &pci("9"), Scope::Live), Busy, used);
     detach(&mut world, UUID, &pci("9"), Scope::Live).unwrap();
 
     let dimm = "<memory model='dimm'><target><size unit='MiB'>64</size><node>0</node></target></memory>";
@@ -434,7 +438,7 @@ fn snapshots_form_a_tree() {
     for name in ["z", "m", "a"] {
         assert_eq!(snapshot_create(world, UUID, &named(name)).unwrap(), name);
     }
-    says(snapshot_create(world, UUID, &named("m")), Failed, "operation failed: domain moment m already exists");
+    says(snapshot_create(world, UUID, &named("m")), Exists, "operation failed: domain moment m already exists");
     assert_eq!(snapshots(world, UUID).unwrap(), ["z", "m", "a"]);
     assert_eq!(snapshot_current(world, UUID).unwrap().as_deref(), Some("a"));
     let info = fs::inspect(world, "/var/lib/one/datastores/0/5/disk.0").unwrap();
@@ -461,6 +465,9 @@ fn snapshots_form_a_tree() {
         Failed,
         "internal error: missing creationTime from existing snapshot",
     );
+    let foreign = kept.replace("one-5", "one-6");
+    let message = "snapshot XML: describes another domain than the one it is given to";
+    says(snapshot_redefine(world, UUID, &foreign, false), Denied, message);
     set_vcpus(world, UUID, 4, Scope::Live, false).unwrap();
     snapshot_revert(world, UUID, "z", true).unwrap();
     assert!(xml(world, UUID).unwrap().contains("<vcpu current='1'>"));

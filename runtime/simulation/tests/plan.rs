@@ -160,7 +160,7 @@ fn restores_from_a_real_file() {
     planned(saved(), |plan| {
         fs::rename(plan, &at("checkpoint"), &at("moved")).unwrap();
         assert_eq!(saved_xml(plan, &at("moved")).unwrap(), one_5().trim());
-        assert_eq!(refused(restore(plan, &at("checkpoint"), None)).0, Failed);
+        assert_eq!(refused(restore(plan, &at("checkpoint"), None)).0, NotFound);
         restore(plan, &at("moved"), None).unwrap();
         assert!(find(plan, "one-5").is_ok());
     });

@@ -4,7 +4,7 @@ use remotes_effect::types::Failure;
 use roxmltree::{Document, Node};
 
 use super::error::{config_unsupported, internal, xml_error};
-use crate::xml::edit::{self, Edit};
+use crate::xml::edit;
 use crate::xml::{child, child_text, children, parse};
 
 /// virDomainVirtType
@@ -114,16 +114,11 @@ impl Definition {
     }
 }
 
-/// A description with an id: what an active domain's looks like.
+/// A description with an id: what an active domain's looks like. The description has none, and nothing
+/// before its element.
 pub(super) fn with_id(xml: &str, id: u32) -> String {
-    edited(xml, |root| edit::set_attribute(root, "id", &id.to_string()))
-}
-
-fn edited(xml: &str, edit: impl FnOnce(Node<'_, '_>) -> Edit) -> String {
-    match Document::parse(xml) {
-        Ok(document) => edit(document.root_element()).apply(xml),
-        Err(_) => xml.to_owned(),
-    }
+    let name = xml.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>')).unwrap_or(xml.len());
+    format!("{} id='{id}'{}", &xml[..name], &xml[name..])
 }
 
 fn domain<'a, 'i>(document: &'a Document<'i>) -> Result<Node<'a, 'i>, Failure> {

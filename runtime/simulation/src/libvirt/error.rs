@@ -1,13 +1,13 @@
 //! libvirt's errors: its wording (`src/util/virerror.c`) and the kind that each of its codes is.
 
-use remotes_effect::types::Failure;
+use remotes_effect::types::{Failure, FailureKind};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident $kind:ident $prefix:literal;)*) => {
         $(
             $(#[$doc])*
             pub(super) fn $name(message: impl std::fmt::Display) -> Failure {
-                Failure::$kind(format!(concat!($prefix, "{}"), message))
+                by_message(Failure::$kind(format!(concat!($prefix, "{}"), message)))
             }
         )*
     };
@@ -42,13 +42,27 @@ codes! {
     device_missing not_found "device not found: ";
     /// VIR_ERR_AGENT_UNRESPONSIVE
     agent_unresponsive unavailable "Guest agent is not responding: ";
-    /// VIR_ERR_OPERATION_FAILED and _INVALID where the reason is a domain that is there already.
-    taken exists "operation failed: ";
-    /// The same.
-    active_already exists "Requested operation is not valid: ";
 }
 
 /// What every operation on an inactive domain comes to.
 pub(super) fn not_running() -> Failure {
     operation_invalid("domain is not running")
+}
+
+/// libvirt reports some of what drivers react to only in words: the executor of a real machine goes by
+/// them where the code says nothing, and so does this one.
+fn by_message(failure: Failure) -> Failure {
+    let says = |words: &[&str]| words.iter().any(|words| failure.message.contains(words));
+    let kind = match failure.kind {
+        FailureKind::Failed | FailureKind::Invalid if says(&["active block job", "is in use", "is busy"]) => {
+            FailureKind::Busy
+        }
+        FailureKind::Failed | FailureKind::Invalid
+            if says(&["already exists", "is already defined", "is already active"]) =>
+        {
+            FailureKind::Exists
+        }
+        kind => kind,
+    };
+    Failure { kind, ..failure }
 }

@@ -5,8 +5,8 @@ use remotes_effect::types::Failure;
 
 use super::definition::{Definition, disks};
 use super::domain::made_up;
-use super::error::{active_already, agent_unresponsive, argument_unsupported, internal, not_running};
-use super::error::{operation_invalid, operation_unsupported, system, taken};
+use super::error::{agent_unresponsive, argument_unsupported, internal, not_running};
+use super::error::{operation_failed, operation_invalid, operation_unsupported, system};
 use super::{Agent, Domain, Session};
 use crate::files::Entry;
 
@@ -39,14 +39,14 @@ impl Session<'_> {
         let (name, uuid) = (definition.name.as_str(), definition.uuid.as_deref().unwrap_or_default());
         self.hypervisor.settle(self.now);
         if let Some(other) = self.hypervisor.domains.get(uuid).filter(|other| other.name != name) {
-            return Err(taken(format!("domain '{}' is already defined with uuid {uuid}", other.name)));
+            return Err(operation_failed(format!("domain '{}' is already defined with uuid {uuid}", other.name)));
         }
         match self.hypervisor.domains.get(name) {
             Some(domain) if domain.uuid != uuid => {
-                Err(taken(format!("domain '{name}' already exists with uuid {}", domain.uuid)))
+                Err(operation_failed(format!("domain '{name}' already exists with uuid {}", domain.uuid)))
             }
             Some(domain) if inactive && domain.active() => {
-                Err(active_already(format!("domain '{name}' is already active")))
+                Err(operation_invalid(format!("domain '{name}' is already active")))
             }
             _ => Ok(definition),
         }

@@ -15,7 +15,7 @@ mod tuning;
 
 use std::collections::BTreeMap;
 
-use remotes_effect::policy::Policy;
+use remotes_effect::policy::{Policy, is_uuid};
 use remotes_effect::types::{Failure, Node};
 use serde::{Deserialize, Serialize};
 
@@ -108,8 +108,13 @@ pub(crate) struct Session<'a> {
 impl Session<'_> {
     /// The domain that a name or UUID stands for. Looking for it is a poll.
     fn domain(&mut self, reference: &str) -> Result<&mut Domain, Failure> {
+        let by_uuid = is_uuid(reference);
+        if !by_uuid {
+            // Before the look-up: whether another's domain exists is none of the driver's business.
+            self.allowed(reference)?;
+        }
         let absent = || {
-            let what = if remotes_effect::policy::is_uuid(reference) { "uuid" } else { "name" };
+            let what = if by_uuid { "uuid" } else { "name" };
             no_domain(format!("no domain with matching {what} '{reference}'"))
         };
         let name = self.hypervisor.domains.name(reference).ok_or_else(absent)?.to_owned();

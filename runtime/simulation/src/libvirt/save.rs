@@ -1,12 +1,13 @@
 //! Save files. A real one holds a header, the XML and the guest's memory; these hold no memory.
 
 use remotes_effect::libvirt::State;
+use remotes_effect::policy::Access;
 use remotes_effect::types::Failure;
 
 use super::Session;
 use super::definition::Definition;
 use super::error::{config_unsupported, operation_failed, system};
-use crate::files::{Entry, File, Last, Tree};
+use crate::files::{Entry, File, Last, Place, Stuck};
 
 const MAGIC: &str = "LibvirtQemudSave\n";
 
@@ -23,12 +24,13 @@ pub(crate) fn saved(xml: &str, running: bool) -> String {
 
 impl Session<'_> {
     pub fn save(&mut self, reference: &str, path: &str) -> Result<(), Failure> {
-        let now = self.now / 1000;
+        self.domain(reference)?;
+        let place = self.place(path, Access::ReadWrite)?;
         let domain = self.active(reference)?;
         let name = domain.name.clone();
         let xml = Definition::lenient(domain.xml())?.xml;
         let content = saved(&xml, domain.state != State::Paused).into_bytes();
-        store(self.files, path, content, now)?;
+        self.store(&place.names, content)?;
         self.hypervisor.stop(&name);
         Ok(())
     }
@@ -51,9 +53,8 @@ impl Session<'_> {
     }
 
     fn image(&mut self, path: &str) -> Result<Image, Failure> {
-        let Some(file) = self.files.file(path) else {
-            return Err(system(format!("Failed to open file '{path}': No such file or directory")));
-        };
+        let place = self.place(path, Access::ReadOnly)?;
+        let Some(Entry::File(file)) = self.files.at(&place.names) else { return Err(absent("open", path)) };
         let image = std::str::from_utf8(&file.content).ok().and_then(|text| text.strip_prefix(MAGIC));
         let Some((state, xml)) = image.and_then(|image| image.split_once('\n')) else {
             return Err(operation_failed("image magic is incorrect"));
@@ -61,6 +62,39 @@ impl Session<'_> {
         let definition = Definition::lenient(xml)?;
         self.allowed(&definition.name)?;
         Ok(Image { definition, state: if state == "paused" { State::Paused } else { State::Running } })
+    }
+}
+
+impl Session<'_> {
+    /// Where a path really leads: below a granted folder, and to a regular file if to anything.
+    fn place(&self, path: &str, wanted: Access) -> Result<Place, Failure> {
+        let what = if wanted == Access::ReadWrite { "create" } else { "open" };
+        let place = self.files.place(None, path, Last::Follow).map_err(|stuck| match stuck {
+            Stuck::Missing(_) => absent(what, path),
+            Stuck::Failed(failure) => failure,
+        })?;
+        if let Some(policy) = self.policy {
+            self.files.authorise(&policy.paths, &place.names, wanted)?;
+        }
+        match (self.files.at(&place.names), wanted) {
+            (Some(Entry::File(_)), _) => Ok(place),
+            (None, Access::ReadWrite) if !place.exists => match self.files.entry(path) {
+                Some(_) => Err(Failure::denied(format!("{path}: is a link to something that does not exist"))),
+                None => Ok(place),
+            },
+            (None, _) if !place.exists => Err(absent(what, path)),
+            _ => Err(Failure::invalid(format!("{path}: is not a regular file"))),
+        }
+    }
+
+    /// Writes as libvirt does: into a file that is there, keeping its mode, or into a new one of mode 0600.
+    fn store(&mut self, names: &[String], content: Vec<u8>) -> Result<(), Failure> {
+        let mode = match self.files.at(names) {
+            Some(Entry::File(file)) => file.mode,
+            _ => 0o600,
+        };
+        let file = File { mode, modified: self.now / 1000, ..File::new(content) };
+        self.files.set(names, Entry::File(file)).map_err(|error| system(error.to_string()))
     }
 }
 
@@ -83,15 +117,6 @@ fn compatible(source: &Definition, target: &Definition) -> Result<(), Failure> {
     }
 }
 
-/// Writes as libvirt does: into a file that is there, keeping its mode, or into a new one of mode 0600.
-fn store(files: &mut Tree, path: &str, content: Vec<u8>, now: u64) -> Result<(), Failure> {
-    let failed = |reason: &str| system(format!("Failed to create file '{path}': {reason}"));
-    let place = files.place(None, path, Last::Follow).map_err(|_| failed("No such file or directory"))?;
-    let mode = match files.at(&place.names) {
-        None => 0o600,
-        Some(Entry::File(file)) => file.mode,
-        Some(_) => return Err(failed("Is a directory")),
-    };
-    let file = File { mode, modified: now, ..File::new(content) };
-    files.set(&place.names, Entry::File(file)).map_err(|error| failed(&error.to_string()))
+fn absent(what: &str, path: &str) -> Failure {
+    Failure::not_found(format!("Failed to {what} file '{path}': No such file or directory"))
 }

@@ -39,6 +39,7 @@ impl Session<'_> {
         let seconds = self.now / 1000;
         let domain = self.domain(reference)?;
         let asked = read(xml)?;
+        asked.describes(domain)?;
         let name = asked.name.unwrap_or_else(|| seconds.to_string());
         if domain.snapshots.contains_key(&name) {
             return Err(operation_failed(format!("domain moment {name} already exists")));
@@ -62,6 +63,7 @@ impl Session<'_> {
     pub fn snapshot_redefine(&mut self, reference: &str, xml: &str, current: bool) -> Result<(), Failure> {
         let domain = self.domain(reference)?;
         let asked = read(xml)?;
+        asked.describes(domain)?;
         let name = asked.name.ok_or_else(|| xml_error("a redefined moment must have a name"))?;
         let created = asked.created.ok_or_else(|| internal("missing creationTime from existing snapshot"))?;
         let state = asked.state.ok_or_else(|| internal("missing state from existing snapshot"))?;
@@ -80,9 +82,7 @@ impl Session<'_> {
             let uuid = &domain.uuid;
             return Err(invalid_arg(format!("definition for snapshot {name} must use uuid {uuid}")));
         }
-        // Only a description that this domain can go back to.
-        let definition = asked.domain.and_then(|xml| Definition::lenient(&xml).ok());
-        let definition = definition.filter(|definition| definition.name == domain.name);
+        let definition = asked.domain.map(|xml| Definition::lenient(&xml)).transpose()?;
         let definition = definition.map(|definition| definition.identified(&domain.uuid).xml);
         let snapshot = Snapshot { parent: asked.parent, state, created, domain: definition };
         domain.snapshots.insert(name.clone(), snapshot);
@@ -176,6 +176,18 @@ struct Asked {
     created: Option<u64>,
     domain: Option<String>,
     uuid: Option<String>,
+}
+
+impl Asked {
+    /// A revert brings the description in a snapshot back to life: it must be that of the domain that the
+    /// snapshot is given to.
+    fn describes(&self, domain: &Domain) -> Result<(), Failure> {
+        let Some(xml) = &self.domain else { return Ok(()) };
+        match Definition::lenient(xml)?.name == domain.name {
+            true => Ok(()),
+            false => Err(Failure::denied("snapshot XML: describes another domain than the one it is given to")),
+        }
+    }
 }
 
 fn read(xml: &str) -> Result<Asked, Failure> {

@@ -7,6 +7,7 @@ use remotes_effect::policy::is_uuid;
 use remotes_effect::types::{Failure, FailureKind, Node, Place};
 use remotes_effect::{Answer, Effect, Executor, libvirt};
 
+use super::files::of_the_path;
 use super::{Plan, key};
 use crate::files::{Entry, File, Last};
 use crate::libvirt::{Agent, Definition, Domain, Snapshot, disk_files, saved};
@@ -162,11 +163,17 @@ impl<E: Executor> Plan<E> {
         if self.shadow(on).is_untouched() {
             return Some(path.to_owned());
         }
-        let names = self.found(&Place { on: on.clone(), path: path.to_owned() }, Last::Follow).ok()?;
+        let names = match self.bring(&Place { on: on.clone(), path: path.to_owned() }, Last::Follow) {
+            Ok(spot) => spot.names,
+            Err(failure) if of_the_path(&failure) => return None,
+            // The real one says best what it does not allow.
+            Err(_) => return Some(path.to_owned()),
+        };
         let shadow = self.shadow(on);
         match shadow.origin(&names) {
             Some(origin) if shadow.is_changed(&names) => Some(origin.clone()),
             _ if shadow.is_changed(&names) || shadow.hides(&names) => None,
+            _ if shadow.links => Some(format!("/{}", names.join("/"))),
             _ => Some(path.to_owned()),
         }
     }

@@ -370,7 +370,7 @@ impl<E: Executor> Plan<E> {
 }
 
 /// Whether it says something about the path that the overlay finds out, too.
-fn of_the_path(failure: &Failure) -> bool {
+pub(super) fn of_the_path(failure: &Failure) -> bool {
     matches!(failure.kind, FailureKind::NotFound | FailureKind::Invalid)
 }
 
