@@ -274,3 +274,13 @@ fn without_tables_everything_is_denied() {
         assert!(failure.message.contains("would"), "{failure}");
     }
 }
+
+#[test]
+fn files_of_the_test_driver_are_granted_by_what_the_drivers_ship() {
+    let text = "schema = 1\n[libvirt]\nuris = [\"qemu:///system\", \"test:///**\"]\ndomains = [\"one-*\"]";
+    let policy = Policy::parse(text, Path::new("policy.toml")).unwrap();
+    let grant = policy.libvirt.unwrap();
+    assert_eq!(grant.check_uri("test:///tmp/a.b/node.xml"), Ok(()));
+    assert!(grant.check_uri("test+ssh://host/default").is_err());
+    assert!(grant.check_uri("test:///x?command=id").is_err());
+}
