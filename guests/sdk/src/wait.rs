@@ -56,7 +56,9 @@ pub fn retry_when<T>(
     loop {
         left -= 1;
         match attempt() {
-            Err(failure) if left > 0 && worth(&failure) => pause(seconds * 1000)?,
+            // What failed is the cause, also when it is the time that ends it.
+            Err(failure) if left > 0 && worth(&failure) => pause(seconds * 1000)
+                .map_err(|late| Failure { message: format!("{}; {}", failure.message, late.message), ..late })?,
             other => return other,
         }
     }
@@ -112,6 +114,14 @@ mod tests {
         let call = host().call(|| retry_when(3, 5, worth, || Err::<(), _>(Failure::failed("no"))));
         assert_eq!(call.paused(), 0);
         call.failure();
+    }
+
+    #[test]
+    fn a_try_that_the_deadline_ends_says_what_failed() {
+        let host = Host::new(Simulation::new().deadline(1_500), "schema = 1");
+        let call = host.call(|| retry(60, 1, || Err::<(), _>(Failure::unavailable("no answer"))));
+        assert_eq!(call.failure().kind, FailureKind::Timeout);
+        assert!(call.failure().message.starts_with("no answer; the action's time is up"), "{:?}", call.failure());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::journal::{Journal, Lines};
@@ -62,6 +63,10 @@ pub fn policy_journal(policy: &Policy, identity: &Identity) -> Option<Lines> {
     }
 }
 
+/// What a driver gets beyond the action's time. Every effect fails by then: this is for saying what was
+/// waited for in vain, and whether it may have happened.
+const REPORT: Duration = Duration::from_secs(1);
+
 /// Calls the driver; when it is stuck in the host long after its deadline, reports and ends the process.
 pub fn run<J, E>(prepared: &Prepared, journal: J, executor: E) -> Outcome<J, E>
 where
@@ -70,7 +75,7 @@ where
 {
     let pipeline = Pipeline::new(prepared.policy.clone(), journal, executor);
     let abandon = abandon(&prepared.call, prepared.policy.limits.time(prepared.call.action()).as_secs());
-    prepared.driver.call(&prepared.call, pipeline, prepared.deadline, Some(abandon))
+    prepared.driver.call(&prepared.call, pipeline, prepared.deadline.later(REPORT), Some(abandon))
 }
 
 fn abandon(call: &Call, seconds: u64) -> Box<dyn FnOnce() + Send> {

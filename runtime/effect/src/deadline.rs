@@ -22,6 +22,11 @@ impl Deadline {
         self.left().is_zero()
     }
 
+    /// The deadline this much later.
+    pub fn later(self, duration: Duration) -> Self {
+        Self(self.0 + duration)
+    }
+
     /// The earlier of this deadline and `duration` from now.
     pub fn within(self, duration: Duration) -> Self {
         Self(self.0.min(Instant::now() + duration))
