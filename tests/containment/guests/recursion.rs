@@ -1,4 +1,4 @@
-//! Calls itself until there is no stack left.
+//! Calls itself as often as it is told, or until there is no stack left.
 
 use std::hint::black_box;
 
@@ -6,12 +6,14 @@ use remotes_sdk::Failure;
 
 containment_guests::reboot!(start);
 
-fn start(_: &str, _: &str, _: &str) -> Result<(), Failure> {
-    deeper(black_box(0));
+fn start(_: &str, _: &str, times: &str) -> Result<(), Failure> {
+    deeper(times.parse().unwrap_or(u64::MAX));
     Ok(())
 }
 
-#[allow(unconditional_recursion)]
-fn deeper(depth: u64) -> u64 {
-    black_box(depth) + deeper(black_box(depth + 1)) + black_box(1)
+fn deeper(times: u64) -> u64 {
+    match black_box(times) {
+        0 => 0,
+        times => black_box(times) + deeper(times - 1) + black_box(1),
+    }
 }

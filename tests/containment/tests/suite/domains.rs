@@ -1,10 +1,10 @@
 //! Drivers that reach for domains and hypervisors that are not theirs.
 
-use remotes_containment::guest::{AGENT, DOCUMENTS, DOMAINS, HYPERVISOR, LISTING};
+use remotes_containment::guest::{AGENT, CHECKPOINTS, DOCUMENTS, DOMAINS, HYPERVISOR, LISTING};
 use remotes_containment::{Grounds, Trial};
 use remotes_effect::libvirt::State;
 use remotes_effect::policy::Policy;
-use remotes_effect::types::FailureKind;
+use remotes_effect::types::{FailureKind, Node};
 use remotes_simulation::Simulation;
 
 use crate::common::{FOREIGN, LIBVIRT, assert_refused, assert_unchanged, host};
@@ -154,6 +154,29 @@ pub fn documents() {
         }
         assert_unchanged(&before, &ended);
     }
+}
+
+/// Somebody else's machine, in a file that the driver may read.
+#[test]
+pub fn checkpoints() {
+    let path = "/var/lib/one/datastores/0/5/checkpoint";
+    let mut before = host();
+    remotes_effect::libvirt::Executor::save(&mut before, &Node::Here, "db-1", path).unwrap();
+    let trial = Trial::of(CHECKPOINTS).granting(&grants()).with("one-5", path);
+    let before = before.policy(Policy::clone(&trial.policy()));
+    let ended = trial.on(before.clone());
+    ended.assert_done();
+    for effect in ["libvirt.saved-xml", "libvirt.restore"] {
+        assert_refused(&ended, effect, FailureKind::Denied, "domain db-1");
+    }
+    assert_unchanged(&before, &ended);
+    // One in a folder that is not granted.
+    let trial = Trial::of(CHECKPOINTS).granting(&grants()).with("one-5", "/var/lib/libvirt/qemu/save/db-1.save");
+    let ended = trial.on(before.clone());
+    for effect in ["libvirt.saved-xml", "libvirt.restore"] {
+        assert_refused(&ended, effect, FailureKind::Denied, "under [paths]");
+    }
+    assert_unchanged(&before, &ended);
 }
 
 #[test]

@@ -34,6 +34,14 @@ pub fn recursion() {
     assert!(matches!(ended.error(), RunError::Stack));
 }
 
+/// The limit is the policy's, not the engine's: the same recursion fits in one stack, and not in another.
+#[test]
+fn recursion_in_stacks_of_two_sizes() {
+    let trial = |kib| Trial::of(RECURSION).with("", "2000").limits(|limits| limits.stack_kib = kib);
+    assert!(matches!(exceeds(trial(32), "limits.stack-kib").error(), RunError::Stack));
+    trial(1024).on(host()).assert_done();
+}
+
 /// As much as a policy may grant: the guest's stack ends before that of the runtime's thread.
 #[test]
 fn recursion_with_the_largest_stack() {

@@ -12,6 +12,7 @@ mod limits;
 mod links;
 mod paths;
 mod protocol;
+mod servers;
 mod state;
 mod time;
 mod tools;

@@ -150,6 +150,25 @@ pub fn modes() {
 }
 
 #[test]
+fn answers_without_end() {
+    let grounds = Grounds::new();
+    // Files of which one is a hole of a TiB, and one more than a listing may have.
+    let hole = std::fs::File::create(grounds.path("shown/hole")).unwrap();
+    hole.set_len(1 << 40).unwrap();
+    std::fs::create_dir(grounds.path("granted/many")).unwrap();
+    for number in 0..10_001 {
+        std::fs::File::create(grounds.path(&format!("granted/many/{number}"))).unwrap();
+    }
+    for (operation, path, words) in
+        [("read", "shown/hole", "longer than 4 MiB"), ("entries", "granted/many", "more than 10000")]
+    {
+        let trial = Trial::of(PATHS).granting(&grounds.paths()).with(operation, &grounds.at(path));
+        let ended = trial.made(|policy, deadline| grounds.machine(policy, deadline));
+        assert_refused(&ended, &format!("filesystem.{operation}"), FailureKind::Invalid, words);
+    }
+}
+
+#[test]
 fn nothing_is_granted() {
     let grounds = Grounds::new();
     let before = grounds.snapshot();

@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use remotes_containment::guest::{
-    ALLOCATOR_ENDLESS, DESTROYER, EFFECT_FLOOD, ENDLESS_CALL, ENDLESS_CLEANUP, ENDLESS_INITIALISER, HYPERVISOR, PATHS,
-    SLEEPER, START_FUNCTION, TOOL,
+    ALLOCATOR_ENDLESS, BULK_MEMORY, DESTROYER, EFFECT_FLOOD, ENDLESS_CALL, ENDLESS_CLEANUP, ENDLESS_INITIALISER,
+    HYPERVISOR, PATHS, SLEEPER, START_FUNCTION, TOOL,
 };
 use remotes_containment::{Ended, Grounds, Guest, Memory, Trial};
 use remotes_effect::deadline::Deadline;
@@ -43,6 +43,11 @@ pub fn endless_call() {
 #[test]
 pub fn endless_cleanup() {
     late(ENDLESS_CLEANUP);
+}
+
+#[test]
+pub fn bulk_memory() {
+    late(BULK_MEMORY);
 }
 
 #[test]

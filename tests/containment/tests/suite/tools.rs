@@ -210,6 +210,31 @@ pub fn settings() {
     assert_eq!(grounds.snapshot(), before);
 }
 
+/// A file that is there and cannot be read is a failure, not a setting that is absent.
+#[test]
+fn configuration_files_that_are_none() {
+    type Make = fn(&std::path::Path);
+    let makes: [Make; 5] = [
+        |path| std::fs::create_dir(path).unwrap(),
+        |path| {
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap()
+        },
+        |path| std::fs::write(path, vec![b'#'; 2 << 20]).unwrap(),
+        |path| std::os::unix::fs::symlink("kvmrc", path).unwrap(),
+        |path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+    ];
+    for (number, make) in makes.into_iter().enumerate() {
+        let grounds = Grounds::new();
+        make(&grounds.path("tree/etc/vmm/kvm/kvmrc"));
+        let before = grounds.snapshot();
+        let trial = Trial::of(SETTINGS).granting("configuration = [\"vmm/kvm/kvmrc\"]\n").with("", "FORCE_DESTROY");
+        let ended = trial.made(|policy, deadline| grounds.machine(policy, deadline));
+        ended.assert_done();
+        assert_eq!(ended.journal.failures("configuration.get").len(), 1, "{number}");
+        assert_eq!(grounds.snapshot(), before);
+    }
+}
+
 /// Shell syntax in a configuration file is text: nothing of it is run.
 #[test]
 fn a_configuration_file_with_commands_in_it() {
