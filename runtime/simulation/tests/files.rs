@@ -19,6 +19,8 @@ fn world() -> Simulation {
         .link("/ds/0/absolute", "/ds/0/5")
         .link("/ds/0/dangling", "nothing")
         .link("/ds/0/loop", "loop")
+        .link("/ds/0/slash", "5/disk.0/")
+        .link("/ds/0/slashed", "5/")
 }
 
 fn kind<T: std::fmt::Debug>(result: Result<T, remotes_effect::types::Failure>) -> FailureKind {
@@ -37,6 +39,8 @@ fn follows_links_but_the_last_one() {
     assert_eq!(stat(&mut world, "/").unwrap().kind, Kind::Directory);
     assert_eq!(entries(&mut world, "/ds/0/absolute").unwrap(), ["disk.0"]);
     assert_eq!(kind(read(&mut world, "/ds/0/dangling")), NotFound);
+    assert_eq!(kind(read(&mut world, "/ds/0/slash")), NotFound);
+    assert_eq!(entries(&mut world, "/ds/0/slashed").unwrap(), ["disk.0"]);
     assert_eq!(kind(read(&mut world, "/ds/0/loop")), Invalid);
     assert_eq!(kind(read(&mut world, "/ds/0/5/disk.0/x")), NotFound);
     assert_eq!(kind(read(&mut world, "/ds/0/5")), Invalid);

@@ -1,4 +1,4 @@
-//! The header of a qcow2 image (https://www.qemu.org/docs/master/interop/qcow2.html).
+//! The header of a qcow2 image (<https://www.qemu.org/docs/master/interop/qcow2.html>).
 
 use super::Image;
 

@@ -49,6 +49,8 @@ impl From<Failure> for Stuck {
 enum Step {
     Name(String),
     Up,
+    /// What came before must be a folder.
+    Here,
 }
 
 fn steps(path: &str) -> Vec<Step> {
@@ -134,9 +136,13 @@ impl<'a> Walk<'a> {
         while let Some(step) = self.pending.pop() {
             let by_link = self.pending.len() >= self.own;
             self.own = self.own.min(self.pending.len());
-            let Step::Name(name) = step else {
-                self.up()?;
-                continue;
+            let name = match step {
+                Step::Name(name) => name,
+                Step::Here => continue,
+                Step::Up => {
+                    self.up()?;
+                    continue;
+                }
             };
             if name.len() > MAX_NAME {
                 return Err(Failure::invalid(format!("{}: a name has at most {MAX_NAME} bytes", self.path)).into());
@@ -181,6 +187,10 @@ impl<'a> Walk<'a> {
             .into());
         }
         let mut way = steps(target);
+        // Unlike at the end of a path, there it means something.
+        if target.ends_with('/') || target.ends_with("/.") {
+            way.push(Step::Here);
+        }
         if target.starts_with('/') {
             way.extend(self.pending.drain(..).rev());
             return self.restart(way).map_err(|stuck| match stuck {
@@ -222,7 +232,7 @@ impl<'a> Walk<'a> {
                 .iter()
                 .map_while(|step| match step {
                     Step::Name(name) => Some(name.clone()),
-                    Step::Up => None,
+                    Step::Up | Step::Here => None,
                 })
                 .collect();
             (root, used) = self.holder(grants, &names)?;

@@ -7,7 +7,7 @@ use remotes_effect::policy::is_uuid;
 use remotes_effect::types::{Failure, FailureKind, Node, Place};
 use remotes_effect::{Answer, Effect, Executor, libvirt};
 
-use super::files::of_the_path;
+use super::bring::of_the_path;
 use super::{Plan, key};
 use crate::files::{Entry, File, Last};
 use crate::libvirt::{Agent, Definition, Domain, Snapshot, disk_files, saved};

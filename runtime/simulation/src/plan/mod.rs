@@ -1,5 +1,6 @@
 //! The dry run.
 
+mod bring;
 mod domains;
 mod files;
 mod network;
