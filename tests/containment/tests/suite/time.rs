@@ -29,7 +29,8 @@ fn late(guest: Guest) {
 /// That the guest is ended before its call.
 fn late_start(guest: Guest) {
     let before = Simulation::new();
-    let ended = Trial::of(guest).on(before.clone());
+    // The action itself would have an hour.
+    let ended = Trial::of(guest).milliseconds(3_600_000).on(before.clone());
     assert!(matches!(ended.error(), RunError::Start(time) if *time == Duration::from_secs(1)), "{}", ended.error());
     assert!(ended.printed.stderr.contains("limits.start-seconds"), "{}", ended.printed.stderr);
     assert_eq!(ended.executor, before);
