@@ -182,13 +182,18 @@ pub struct Host {
 }
 
 impl Host {
+    /// A cache in this folder.
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
     /// `$XDG_CACHE_HOME/remotes`, or `~/.cache/remotes`.
     pub fn of_user() -> Option<Self> {
         let base = match std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
             Some(base) => PathBuf::from(base),
             None => PathBuf::from(std::env::var_os("HOME")?).join(".cache"),
         };
-        base.is_absolute().then(|| Self { folder: base.join("remotes") })
+        base.is_absolute().then(|| Self::at(base.join("remotes")))
     }
 
     /// The folder of one component's code: by digest, runtime and architecture.
@@ -200,6 +205,11 @@ impl Host {
     pub fn load(&self, manifest: &Manifest, engine: &Engine) -> Result<Component, CacheError> {
         let folder = TrustedFolder::open(&self.folder(&manifest.component))?;
         let own = folder.manifest()?;
+        // Under this name another component's folder may have been put.
+        if own.component != manifest.component {
+            let (recorded, found) = (manifest.component.clone(), own.component);
+            return Err(CacheError::Altered { path: folder.path, recorded, found });
+        }
         let recorded = own.precompiled.get(std::env::consts::ARCH).map(String::as_str).unwrap_or_default();
         folder.load(engine, &manifest::code_file(std::env::consts::ARCH), recorded)
     }

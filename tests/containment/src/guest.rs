@@ -47,10 +47,8 @@ impl Guest {
     /// The core module that was built for it.
     fn built(&self) -> PathBuf {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let target = match std::env::var_os("CARGO_TARGET_DIR") {
-            Some(target) => PathBuf::from(target),
-            None => package.join("../../target"),
-        };
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+        let target = package.join("../..").join(target);
         let module = target.join(format!("wasm32-unknown-unknown/guest/examples/{}.wasm", self.name));
         let source = package.join(format!("guests/{}.rs", self.name));
         let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();

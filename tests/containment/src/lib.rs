@@ -4,6 +4,9 @@
 //!
 //! A guest is Rust where Rust can say it, and the text of a component where it cannot: broken promises of
 //! the binary interface, imports that do not exist, thousands of instances.
+//!
+//! One more: `guests/NAME.rs` with its entry in `guests/Cargo.toml`, or `guests/NAME.wat`, and a test `NAME`
+//! in `tests/suite/`. Then take the guard away that it is about, and see the test fail.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 

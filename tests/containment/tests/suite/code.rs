@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use remotes_containment::guest::MEMORY_OF_CALLS;
 use remotes_effect::policy::Limits;
 use remotes_sandbox::cache::manifest::{self, Manifest};
-use remotes_sandbox::cache::{self, CacheError, digest};
+use remotes_sandbox::cache::{self, CacheError, Host, digest};
 use remotes_sandbox::{compile, engine};
 use tempfile::TempDir;
 
@@ -228,4 +228,24 @@ fn code_for_other_machines_only() {
     installed.record();
     let error = installed.refusal(installed.folder.path());
     assert!(error.to_string().contains("the tree has code for pdp11"), "{error}");
+}
+
+/// The host's own cache: another driver's code, sound in itself, under the name of this one's.
+#[test]
+fn the_code_of_another_driver() {
+    let mut installed = Installed::new();
+    let manifest = installed.manifest.clone();
+    installed.manifest.component = "0".repeat(64);
+    installed.record();
+    let cache = tempfile::tempdir().unwrap();
+    let host = Host::at(cache.path());
+    fs::rename(installed.folder.path(), host.folder(&manifest.component)).unwrap();
+    let engine = engine(&Limits::default()).unwrap();
+    let refused = host.load(&manifest, &engine).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("its content is not what was recorded"), "{refused}");
+    assert!(
+        host.load(&Manifest { component: installed.manifest.component.clone(), ..manifest.clone() }, &engine).is_err()
+    );
+    fs::rename(host.folder(&manifest.component), host.folder(&installed.manifest.component)).unwrap();
+    assert!(host.load(&installed.manifest, &engine).is_ok(), "under its own name it is loaded");
 }
