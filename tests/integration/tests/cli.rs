@@ -1,0 +1,208 @@
+//! Every command that the README shows, and what the program says of itself.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use remotes_integration::scene::folder;
+use remotes_integration::{Outcome, Snapshot, dist, remotes};
+use serde_json::Value;
+
+const README: &str = include_str!("../../../README.md");
+/// Where the README has the tree; a folder of the test stands in for it.
+const PLACE: &str = "/var/lib/one/remotes";
+
+/// Commands that do not run here, and why.
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("make demo", "builds and installs packages; it is run for itself"),
+    ("make test", "is what runs this"),
+    ("make build PROFILE=release", "builds; tests build nothing"),
+    ("sudo make install", "writes into the system"),
+    ("onehost sync", "is OpenNebula's; what it does is in copies.rs"),
+];
+
+/// The lines of the README's blocks in this language.
+fn lines(language: &str) -> Vec<&'static str> {
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in README.lines() {
+        match line.strip_prefix("```") {
+            Some(info) => inside = !inside && info == language,
+            None if inside => lines.push(line),
+            None => {}
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_commands_of_the_readme() {
+    let folder = folder();
+    let tree = folder.path().join("remotes");
+    // A stock tree, so that there is something to go back to.
+    fs::create_dir_all(tree.join("vmm/kvm")).unwrap();
+    fs::write(tree.join("vmm/kvm/deploy"), "#!/bin/sh\n").unwrap();
+    let before = Snapshot::of(&tree).with_file_times();
+    let path = format!("{}:/usr/bin:/bin", dist().join("bin").display());
+    let commands = lines("sh");
+    assert!(commands.len() >= 10, "{commands:?}");
+    for line in &commands {
+        let line = line.replace(PLACE, tree.to_str().unwrap());
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert!(!line.contains(['\'', '"', '$', '|', '>', '\\']), "no shell reads this: {line}");
+        let mut command = Command::new(dist().join("bin").join(words[0]));
+        command.args(&words[1..]).current_dir(folder.path()).env("PATH", &path).env("HOME", folder.path());
+        let outcome = Outcome::of(&mut command, "");
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{line}: {outcome:?}");
+    }
+    before.assert_same(&Snapshot::of(&tree).with_file_times());
+    // They left what they say.
+    assert!(folder.path().join("reboot.journal").exists());
+    assert!(folder.path().join("reboot.recording").exists());
+    assert!(folder.path().join("man/remotes-exec.1").exists());
+}
+
+#[test]
+fn every_other_command_of_the_readme_is_accounted_for() {
+    for line in lines("console") {
+        let command = line.strip_prefix("$ ").unwrap_or_else(|| panic!("no command: {line}"));
+        assert!(ELSEWHERE.iter().any(|(known, _)| *known == command), "{command}: is neither run nor excused");
+    }
+    // Every command has its row in the table, and every row is a command.
+    let table = README.lines().filter_map(|line| line.strip_prefix("| `remotes ")).map(|row| {
+        let words: Vec<&str> = row.split_whitespace().take(2).collect();
+        words
+    });
+    for words in table {
+        let nested = matches!(words[0], "tree" | "policy");
+        let name: Vec<&str> =
+            words[..if nested { 2 } else { 1 }].iter().map(|word| word.trim_end_matches('`')).collect();
+        let outcome = Outcome::of(remotes().args(&name).arg("--help"), "");
+        assert_eq!(outcome.code, 0, "{name:?}: {outcome:?}");
+    }
+}
+
+/// Commands and their subcommands, as the help of each lists them.
+fn all_commands(of: &[&str], found: &mut Vec<Vec<String>>) {
+    let outcome = Outcome::of(remotes().args(of).arg("--help"), "");
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{of:?}");
+    assert!(outcome.stdout.contains("Usage: remotes"), "{of:?}: {outcome:?}");
+    found.push(of.iter().map(|word| (*word).to_owned()).collect());
+    let listed = outcome.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names =
+        listed.take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    for name in names.filter(|name| !name.is_empty() && *name != "help") {
+        all_commands(&[of, &[name]].concat(), found);
+    }
+}
+
+#[test]
+fn help_man_pages_and_completions_know_every_command() {
+    let folder = folder();
+    let mut commands = Vec::new();
+    all_commands(&[], &mut commands);
+    assert!(commands.len() >= 14, "{commands:?}");
+
+    let outcome = Outcome::of(remotes().arg("man").arg(folder.path().join("man")), "");
+    assert_eq!(outcome, Outcome { code: 0, stdout: String::new(), stderr: String::new() });
+    for command in &commands {
+        let name = ["remotes"].into_iter().chain(command.iter().map(String::as_str)).collect::<Vec<_>>().join("-");
+        let page = fs::read_to_string(folder.path().join(format!("man/{name}.1"))).unwrap();
+        assert!(page.contains(".SH NAME"), "{name}");
+    }
+    // Pages that are read without complaint.
+    if Path::new("/usr/bin/mandoc").exists() {
+        let pages = fs::read_dir(folder.path().join("man")).unwrap().map(|page| page.unwrap().path());
+        let outcome = Outcome::of(Command::new("mandoc").args(["-T", "lint", "-W", "error"]).args(pages), "");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (0, ""), "{outcome:?}");
+    }
+
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let outcome = Outcome::of(remotes().args(["completions", shell]), "");
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{shell}");
+        for command in &commands {
+            assert!(command.last().is_none_or(|name| outcome.stdout.contains(name.as_str())), "{shell}: {command:?}");
+        }
+        if shell == "bash" {
+            let script = folder.path().join("completions");
+            fs::write(&script, &outcome.stdout).unwrap();
+            assert_eq!(Outcome::of(Command::new("bash").arg("-n").arg(&script), "").code, 0);
+        }
+    }
+    assert_eq!(Outcome::of(remotes().args(["completions", "nonsense"]), "").code, 2);
+}
+
+#[test]
+fn whatever_is_listed_is_also_json() {
+    let folder = folder();
+    let tree = folder.path().join("remotes").display().to_string();
+    let json = |arguments: &[&str], code: i32| -> Value {
+        let outcome = Outcome::of(remotes().arg("--json").args(arguments), "");
+        assert_eq!(outcome.code, code, "{arguments:?}: {outcome:?}");
+        serde_json::from_str(&outcome.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {outcome:?}"))
+    };
+    let names = |value: &Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let both = ["vmm/dummy", "vmm/kvm"];
+    let drivers = ["--driver", "vmm/dummy", "--driver", "vmm/kvm"];
+    assert_eq!(names(&json(&[&["tree", "install", &tree][..], &drivers].concat(), 0)), both);
+    let listed = json(&["list", "--tree", &tree], 0);
+    assert_eq!(names(&listed), both);
+    assert!(listed[1]["actions"].as_array().unwrap().iter().any(|action| action == "deploy"));
+    assert_eq!(json(&["tree", "verify", &tree], 0).as_array().unwrap().len(), 5);
+
+    let component = format!("{tree}/drivers/vmm/kvm/component.wasm");
+    let inspected = json(&["inspect", &component], 0);
+    assert_eq!(inspected["sha256"], listed[1]["component"]);
+    assert_eq!(
+        (inspected["wasi"].as_bool(), inspected["encoded_from_core_module"].as_bool()),
+        (Some(false), Some(false))
+    );
+
+    let file = format!("{tree}/etc/vmm/kvm/policy.toml");
+    assert_eq!(json(&["policy", "check", &file], 0)["valid"], true);
+    assert_eq!(json(&["policy", "explain", "vmm/kvm", "--tree", &tree], 0)["schema"], 1);
+    fs::write(&file, "schema = 2\n").unwrap();
+    assert_eq!(json(&["policy", "check", &file], 3)["valid"], false);
+    let rows = json(&["tree", "verify", &tree], 3);
+    assert!(rows[4]["problem"].as_str().unwrap().contains("schema"), "{rows}");
+
+    let plan = json(&["exec", "--dry-run", "--tree", &tree, "vmm/dummy/cancel", "one-7", "node1"], 0);
+    assert_eq!((plan["action"].as_str(), plan["steps"].as_array().map(Vec::len)), (Some("vmm/dummy/cancel"), Some(0)));
+    let removed = json(&["tree", "remove", &tree], 0);
+    assert_eq!(names(&removed), both);
+}
+
+#[test]
+fn wrong_usage_is_told_apart_from_failure() {
+    let folder = folder();
+    for (arguments, code) in [
+        (&[][..], 2),
+        (&["nonsense"], 2),
+        (&["exec"], 2),
+        (&["exec", "--nonsense", "vmm/kvm/deploy"], 2),
+        (&["exec", "--tree", "/nonexistent", "vmm/kvm/deploy"], 1),
+        (&["exec", "deploy"], 1),
+        (&["list", "--tree", "/nonexistent"], 1),
+        (&["inspect", "/etc/passwd"], 1),
+        (&["inspect", "/nonexistent"], 1),
+        (&["policy", "check", "/nonexistent"], 3),
+        (&["policy", "explain", "vmm"], 1),
+        (&["replay", "/nonexistent", "/nonexistent"], 1),
+        (&["tree", "install", "--driver", "vmm/none", "x"], 1),
+        (&["tree", "install", "--driver", "none/kvm", "x"], 1),
+        (&["tree", "install", "--as", "vmm/other", "x"], 1),
+        (&["tree", "install", "--driver", "vmm/kvm", "--as", "tm/kvm", "x"], 1),
+        (&["tree", "install", "--driver", "vmm/kvm", "--as", "vmm/../../etc", "x"], 1),
+        (&["tree", "remove", "--driver", "vmm/kvm", "."], 1),
+        (&["tree", "verify", "/nonexistent"], 1),
+    ] {
+        let outcome = Outcome::of(remotes().args(arguments).current_dir(folder.path()), "");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{arguments:?}: {outcome:?}");
+        assert!(outcome.stderr.ends_with('\n'), "{arguments:?}: {outcome:?}");
+    }
+    // Nothing of it was begun.
+    assert_eq!(Snapshot::of(folder.path()).paths(), [""]);
+}

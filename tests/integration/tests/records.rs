@@ -1,0 +1,191 @@
+//! Seen before and after: dry runs, journals, recordings, and replays without a hypervisor.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use remotes_integration::scene::{arguments, journal, stdin};
+use remotes_integration::{Outcome, Scene, Snapshot, dist, remotes};
+use remotes_test_support::Guest;
+use serde_json::Value;
+
+/// `remotes exec OPTIONS vmm/kvm/ACTION …`
+fn exec(scene: &Scene, options: &[&str], action: &str, guest: &Guest, stdin: &str) -> Outcome {
+    let mut command = remotes();
+    command.args(["exec", "--tree", scene.tree.text()]).args(options).arg(format!("vmm/kvm/{action}"));
+    command.args(arguments(action, guest));
+    scene.environment(&mut command);
+    Outcome::of(&mut command, stdin)
+}
+
+/// All that an action could change: files, domains and what libvirt knows of them.
+fn world(scene: &Scene) -> (Snapshot, Snapshot, String) {
+    let mut domains = scene.virsh(&["list", "--all"]).stdout;
+    for name in scene.domains() {
+        domains += &scene.virsh(&["dumpxml", &name]).stdout;
+    }
+    (Snapshot::of(&scene.path("datastores")), Snapshot::of(scene.tree.root()), domains)
+}
+
+/// The dry run of an action that would succeed: it lists these changes, and makes none.
+fn dry(scene: &Scene, guest: &Guest, action: &str, expected: &[&str]) {
+    let before = world(scene);
+    let outcome = exec(scene, &["--dry-run"], action, guest, &stdin(action, guest));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
+    assert!(outcome.stdout.starts_with(&format!("vmm/kvm/{action} would")), "{outcome:?}");
+    assert!(outcome.stdout.ends_with(&format!("{} changes; none was made\n", expected.len())), "{outcome:?}");
+    let listed = exec(scene, &["--dry-run", "--json"], action, guest, &stdin(action, guest));
+    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+    let steps: Vec<_> = listed["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert_eq!((steps.as_slice(), &listed["failure"]), (expected, &Value::Null), "{action}");
+    let after = world(scene);
+    before.0.assert_same(&after.0);
+    before.1.assert_same(&after.1);
+    assert_eq!(before.2, after.2);
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let scene = Scene::new();
+    dry(&scene, &scene.guest(7), "deploy", &["filesystem.write", "libvirt.create"]);
+    let guest = scene.running(7);
+    dry(&scene, &guest, "reboot", &["libvirt.reboot"]);
+    dry(&scene, &guest, "reset", &["libvirt.reset"]);
+    dry(&scene, &guest, "save", &["filesystem.write", "libvirt.save"]);
+    dry(&scene, &guest, "shutdown", &["libvirt.shutdown"]);
+    dry(&scene, &guest, "cancel", &["libvirt.destroy"]);
+    scene.does("save", &guest);
+    dry(&scene, &guest, "restore", &["libvirt.restore", "filesystem.remove"]);
+    // It would fail, and says so.
+    let outcome = exec(&scene, &["--dry-run"], "reboot", &guest, "");
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stdout.contains("and would fail: "), "{outcome:?}");
+}
+
+struct Recorded {
+    action: String,
+    recording: PathBuf,
+    outcome: Outcome,
+}
+
+/// Replays where there is no hypervisor and nothing else.
+fn replay(recording: &Path, component: &Path) -> Outcome {
+    let mut command = remotes();
+    command.env_clear().env("LIBVIRT_DEFAULT_URI", "nonsense:///").env("HOME", "/nonexistent").current_dir("/");
+    Outcome::of(command.arg("replay").args([recording, component]), "")
+}
+
+#[test]
+fn each_action_is_recorded_and_replayed_to_the_byte() {
+    let scene = Scene::new();
+    let guest = scene.guest(7);
+    let mut all = Vec::new();
+    let mut record = |action: &str, stdin: &str, code: i32| {
+        let name = format!("{}-{action}", all.len());
+        let (recording, lines) = (scene.path(&format!("{name}.recording")), scene.path(&format!("{name}.journal")));
+        let options = ["--record", recording.to_str().unwrap(), "--journal", lines.to_str().unwrap()];
+        let outcome = exec(&scene, &options, action, &guest, stdin);
+        assert_eq!(outcome.well_formed().code, code, "{action}: {outcome:?}");
+        for file in [&recording, &lines] {
+            use std::os::unix::fs::MetadataExt as _;
+            assert_eq!(fs::metadata(file).unwrap().mode() & 0o777, 0o600, "secrets may be in {}", file.display());
+        }
+        same_effects(&recording, &lines);
+        all.push(Recorded { action: action.to_owned(), recording, outcome });
+    };
+    record("reboot", &stdin("reboot", &guest), 1);
+    record("deploy", "<domain><name>database</name></domain>", 255);
+    record("deploy", "no XML", 255);
+    record("deploy", &stdin("deploy", &guest), 0);
+    guest.wait_up(1).unwrap();
+    record("deploy", &stdin("deploy", &guest), 255);
+    record("reset", &stdin("reset", &guest), 0);
+    guest.wait_up(2).unwrap();
+    record("reboot", &stdin("reboot", &guest), 0);
+    guest.wait_up(3).unwrap();
+    record("save", &stdin("save", &guest), 0);
+    record("save", &stdin("save", &guest), 1);
+    record("restore", &stdin("restore", &guest), 0);
+    record("restore", &stdin("restore", &guest), 0);
+    record("shutdown", &stdin("shutdown", &guest), 0);
+    record("deploy", &stdin("deploy", &guest), 0);
+    record("cancel", &stdin("cancel", &guest), 0);
+    record("cancel", &stdin("cancel", &guest), 0);
+    assert_eq!(scene.domains(), Vec::<String>::new());
+
+    scene.libvirt.kill_daemon().unwrap();
+    let before = Snapshot::of(&scene.path("datastores"));
+    let component = scene.tree.driver().join("component.wasm");
+    for Recorded { action, recording, outcome } in &all {
+        assert_eq!(replay(recording, &component), *outcome, "{action}: {}", recording.display());
+    }
+    // The core module, as a driver's author has it, behaves no otherwise.
+    let module = dist().join("lib/remotes/drivers/vmm/kvm/component.wasm");
+    assert_eq!(replay(&all[3].recording, &module), all[3].outcome);
+    before.assert_same(&Snapshot::of(&scene.path("datastores")));
+
+    let dummy = dist().join("lib/remotes/drivers/vmm/dummy/component.wasm");
+    for Recorded { action, recording, .. } in &all[3..] {
+        let outcome = replay(recording, &dummy);
+        assert_eq!(outcome.code, 3, "{action}: {outcome:?}");
+        assert!(
+            outcome.says("remotes: the driver behaves otherwise than recorded: the driver ended before effect"),
+            "{outcome:?}"
+        );
+    }
+    altered(&all[3], &component, &scene);
+}
+
+/// The journal lists what the recording holds, in order, each effect before and after it.
+fn same_effects(recording: &Path, lines: &Path) {
+    let recorded: Vec<Value> =
+        fs::read_to_string(recording).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let effects = &recorded[1..recorded.len() - 1];
+    let lines = journal(lines);
+    assert_eq!(lines.len(), 2 * effects.len());
+    for (number, (effect, pair)) in effects.iter().zip(lines.chunks(2)).enumerate() {
+        let (capability, function) = effect["effect"]["effect"].as_object().unwrap().iter().next().unwrap();
+        let name = format!("{capability}.{}", function.as_object().unwrap().keys().next().unwrap());
+        for line in pair {
+            assert_eq!(
+                (line["effect"].as_u64(), line["name"].as_str()),
+                (Some(number as u64 + 1), Some(name.as_str()))
+            );
+        }
+        assert!(!pair[0]["asked"].is_null() && !pair[1]["microseconds"].is_null(), "{pair:?}");
+    }
+}
+
+/// A recording that is not what happened is noticed.
+fn altered(recorded: &Recorded, component: &Path, scene: &Scene) {
+    let text = fs::read_to_string(&recorded.recording).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let write = |lines: &[&str]| {
+        let path = scene.path("altered");
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        replay(&path, component)
+    };
+    let mut shorter = lines.clone();
+    shorter.remove(2);
+    assert_eq!(write(&shorter).code, 3);
+    assert_eq!(write(&lines[..lines.len() - 2]).code, 3);
+    let other = lines[1].replace("/7\"", "/8\"");
+    assert_ne!(other, lines[1]);
+    assert_eq!(write(&[&[lines[0], &other], &lines[2..]].concat()).code, 3);
+    assert_eq!(write(&["{}"]).code, 1);
+    assert_eq!(write(&[]).code, 1);
+}
+
+#[test]
+fn a_recording_is_not_written_over() {
+    let scene = Scene::new();
+    let guest = scene.guest(7);
+    let path = scene.path("precious");
+    fs::write(&path, "mine").unwrap();
+    let outcome = exec(&scene, &["--record", path.to_str().unwrap()], "cancel", &guest, "");
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.says("a file that does not exist yet"), "{outcome:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    // A dry run has nothing to record.
+    assert_eq!(exec(&scene, &["--dry-run", "--record", "x"], "cancel", &guest, "").code, 2);
+}

@@ -1,0 +1,178 @@
+//! The remotes tree: laid into an existing one, copied to a host, used from anywhere, taken out again.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use remotes_integration::scene::folder;
+use remotes_integration::tree::run;
+use remotes_integration::{Outcome, Snapshot, Tree};
+
+fn write(path: &Path, content: &str, mode: u32) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A stock tree in small: scripts with their modes, a driver that is linked, one that is not installed.
+fn stock(root: &Path) -> Snapshot {
+    let script = |name: &str| format!("#!/bin/bash\necho stock {name} \"$@\"\nexit 3\n");
+    for name in ["deploy", "cancel", "save", "migrate", "poll", "save.ceph"] {
+        write(&root.join("vmm/kvm").join(name), &script(name), 0o755);
+    }
+    // Odd, and an operator's right.
+    write(&root.join("vmm/kvm/reset"), &script("reset"), 0o700);
+    write(&root.join("vmm/lib/reboot.rb"), "puts 'stock'\n", 0o644);
+    symlink("../lib/reboot.rb", root.join("vmm/kvm/reboot")).unwrap();
+    symlink("nowhere", root.join("vmm/kvm/restore")).unwrap();
+    write(&root.join("vmm/lib/command.rb"), "# shared\n", 0o644);
+    write(&root.join("etc/vmm/kvm/kvmrc"), "export LIBVIRT_URI=qemu:///system\n", 0o640);
+    write(&root.join("tm/qcow2/clone"), &script("clone"), 0o755);
+    write(&root.join("bin/other"), "#!/bin/sh\n", 0o755);
+    symlink("kvm", root.join("vmm/qemu")).unwrap();
+    Snapshot::of(root).with_file_times()
+}
+
+#[test]
+fn what_was_there_comes_back() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    let before = stock(&root);
+
+    let installed = run(&["--json", "tree", "install", "--driver", "vmm/kvm", root.to_str().unwrap()]);
+    let rows: serde_json::Value = serde_json::from_str(&installed.stdout).unwrap();
+    assert_eq!((rows[0]["name"].as_str(), rows[0]["policy"].as_str()), (Some("vmm/kvm"), Some("as shipped")));
+    let tree = Tree::at(&root);
+    assert_eq!(tree.verify().0, 0);
+    // Of the stock driver: what is not taken over is as it was.
+    let between = Snapshot::of(&root).with_file_times();
+    for path in [
+        "vmm/kvm/poll",
+        "vmm/kvm/save.ceph",
+        "vmm/lib/command.rb",
+        "etc/vmm/kvm/kvmrc",
+        "tm/qcow2/clone",
+        "bin/other",
+        "vmm/qemu",
+    ] {
+        assert_eq!(before.0.get(Path::new(path)), between.0.get(Path::new(path)), "{path}");
+    }
+    // The linked driver is called through its link.
+    let outcome = Outcome::of(Command::new(root.join("vmm/qemu/deploy")).args(["a"]), "");
+    outcome.failed(1);
+
+    // Again, as after an upgrade: nothing changes.
+    run(&["tree", "install", "--driver", "vmm/kvm", root.to_str().unwrap()]);
+    between.assert_same(&Snapshot::of(&root).with_file_times());
+
+    run(&["tree", "remove", root.to_str().unwrap()]);
+    before.assert_same(&Snapshot::of(&root).with_file_times());
+}
+
+#[test]
+fn a_stock_file_that_an_upgrade_brought_is_the_one_that_comes_back() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    stock(&root);
+    let tree = Tree::install(&root);
+    write(&tree.stub("deploy"), "#!/bin/sh\necho newer\n", 0o755);
+    Tree::install(&root);
+    assert!(fs::read_to_string(tree.stub("deploy")).unwrap().contains("remotes-action"));
+    run(&["tree", "remove", root.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(tree.stub("deploy")).unwrap(), "#!/bin/sh\necho newer\n");
+}
+
+#[test]
+fn an_empty_folder_is_empty_again() {
+    let folder = folder();
+    let root = folder.path().join("a/new/one");
+    run(&["tree", "install", root.to_str().unwrap()]);
+    let whole = Snapshot::of(&root);
+    assert!(whole.paths().contains(&"vmm/kvm/deploy") && whole.paths().contains(&"vmm/dummy/deploy"));
+    // Whatever the tree is copied by, nobody else can write it.
+    assert!(whole.0.values().all(|entry| entry.mode & 0o022 == 0));
+    run(&["tree", "remove", "--driver", "vmm/dummy", root.to_str().unwrap()]);
+    let (code, rows) = Tree::at(&root).verify();
+    let has = |name: &str| rows.iter().any(|(row, _)| row == name);
+    assert_eq!((code, has("vmm/kvm"), has("vmm/dummy")), (0, true, false));
+    run(&["tree", "remove", root.to_str().unwrap()]);
+    assert_eq!(Snapshot::of(&root).paths(), [""]);
+    // Once more there is nothing to do.
+    run(&["tree", "remove", root.to_str().unwrap()]);
+}
+
+#[test]
+fn the_operators_policy_stays() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    let tree = Tree::install(&root);
+    let shipped = fs::read_to_string(tree.policy_file()).unwrap();
+    let edited = format!("{shipped}\n# mine\n");
+    fs::write(tree.policy_file(), &edited).unwrap();
+    let installed = run(&["--json", "tree", "install", "--driver", "vmm/kvm", tree.text()]);
+    assert!(installed.stdout.contains("policy.toml.new"), "{installed:?}");
+    assert_eq!(fs::read_to_string(tree.policy_file()).unwrap(), edited);
+    assert_eq!(fs::read_to_string(tree.policy_file().with_extension("toml.new")).unwrap(), shipped);
+    run(&["tree", "remove", tree.text()]);
+    assert_eq!(Snapshot::of(&root).paths(), ["", "etc", "etc/vmm", "etc/vmm/kvm", "etc/vmm/kvm/policy.toml"]);
+    // And is found again.
+    Tree::install(&root);
+    assert_eq!(fs::read_to_string(tree.policy_file()).unwrap(), edited);
+}
+
+#[test]
+fn what_was_altered_is_found() {
+    let folder = folder();
+    let tree = Tree::install(&folder.path().join("remotes"));
+    assert_eq!(tree.verify().0, 0);
+    let code = tree.driver().join(format!("component.{}.cwasm", std::env::consts::ARCH));
+    let alter = |path: &Path| {
+        let mut content = fs::read(path).unwrap();
+        *content.last_mut().unwrap() ^= 1;
+        fs::write(path, content).unwrap();
+    };
+    let set_mode = |mode: u32| move |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    type Change<'a> = (std::path::PathBuf, Box<dyn Fn(&Path) + 'a>, &'a str, &'a str);
+    let changes: Vec<Change<'_>> = vec![
+        (tree.stub("deploy"), Box::new(alter), "vmm/kvm", "deploy is not the stub"),
+        (tree.stub("deploy"), Box::new(set_mode(0o644)), "vmm/kvm", "not executable"),
+        (tree.stub("deploy"), Box::new(set_mode(0o777)), "vmm/kvm", "writable by others"),
+        (
+            tree.stub("deploy"),
+            Box::new(|path: &Path| fs::remove_file(path).unwrap()),
+            "vmm/kvm",
+            "deploy: No such file",
+        ),
+        (code.clone(), Box::new(alter), "vmm/kvm", "not what was recorded"),
+        (code.clone(), Box::new(set_mode(0o664)), "vmm/kvm", "its mode is 664"),
+        (tree.driver().join("component.wasm"), Box::new(alter), "vmm/kvm", "not the component that was installed"),
+        (tree.driver().join("driver.toml"), Box::new(alter), "vmm/kvm", "driver.toml"),
+        (tree.driver().join("driver.toml"), Box::new(set_mode(0o666)), "vmm/kvm", "its mode is 666"),
+        (
+            tree.policy_file(),
+            Box::new(|path: &Path| fs::write(path, "schema = 1\nx = 1\n").unwrap()),
+            "vmm/kvm",
+            "unknown field",
+        ),
+        (tree.path("bin/remotes-action"), Box::new(set_mode(0o644)), "bin/remotes-action", "not executable"),
+        (tree.path("bin/remotes-libvirt"), Box::new(set_mode(0o775)), "bin/remotes-libvirt", "writable by others"),
+    ];
+    for (path, change, what, problem) in changes {
+        let (content, permissions) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().permissions());
+        change(&path);
+        let (code, rows) = tree.verify();
+        let found: Vec<_> =
+            rows.iter().filter_map(|(what, problem)| Some((what.as_str(), problem.as_deref()?))).collect();
+        assert_eq!(code, 3, "{}: {found:?}", path.display());
+        assert!(matches!(found[..], [(row, said)] if row == what && said.contains(problem)), "{problem}: {found:?}");
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, permissions).unwrap();
+    }
+    assert_eq!(tree.verify().0, 0);
+    // A folder that others may write is as bad as the file.
+    fs::set_permissions(tree.driver(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(tree.verify().0, 3);
+    Outcome::of(Command::new(tree.stub("cancel")).args(["one-1", "node1"]), "").failed(1);
+}
