@@ -28,6 +28,11 @@ impl Guest {
         Self { name, source: Source::Text(text) }
     }
 
+    /// Whether it is small, and says exactly what its component holds.
+    pub fn is_text(&self) -> bool {
+        matches!(self.source, Source::Text(_))
+    }
+
     /// Its file's name without extension.
     pub fn name(&self) -> &'static str {
         self.name

@@ -10,6 +10,7 @@ mod domains;
 mod images;
 mod limits;
 mod links;
+mod mutations;
 mod paths;
 mod protocol;
 mod servers;
