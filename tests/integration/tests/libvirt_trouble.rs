@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::Write as _;
-use std::ops::Not as _;
 use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,10 +51,9 @@ fn in_mid(scene: &Scene, guest: &Guest, action: &str, effect: &str, trouble: imp
 
 /// Waits until the daemon has a command in QEMU for this machine.
 fn until_in_qemu(scene: &Scene, guest: &Guest) {
-    // `occupied`, or `background job` for a save.
-    let busy =
-        || Ok((scene.virsh(&["domcontrol", &guest.name]).stdout.trim_start().starts_with("ok")).not().then_some(()));
-    until("a command in QEMU", busy).unwrap();
+    // It is `ok`, `occupied`, or `background job`, as a save is.
+    let idle = || scene.virsh(&["domcontrol", &guest.name]).stdout.trim_start().starts_with("ok");
+    until("a command in QEMU", || Ok((!idle()).then_some(()))).unwrap();
 }
 
 #[test]

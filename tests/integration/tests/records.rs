@@ -1,6 +1,7 @@
 //! Seen before and after: dry runs, journals, recordings, and replays without a hypervisor.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -125,14 +126,17 @@ fn each_action_is_recorded_and_replayed_to_the_byte() {
     before.assert_same(&Snapshot::of(&scene.path("datastores")));
 
     let dummy = dist().join("lib/remotes/drivers/vmm/dummy/component.wasm");
-    for Recorded { action, recording, .. } in &all[3..] {
+    // Each action that succeeded, once.
+    let mut seen = BTreeSet::new();
+    for Recorded { action, recording, .. } in
+        all.iter().filter(|it| it.outcome.code == 0 && seen.insert(it.action.clone()))
+    {
         let outcome = replay(recording, &dummy);
         assert_eq!(outcome.code, 3, "{action}: {outcome:?}");
-        assert!(
-            outcome.says("remotes: the driver behaves otherwise than recorded: the driver ended before effect"),
-            "{outcome:?}"
-        );
+        let said = "remotes: the driver behaves otherwise than recorded: the driver ended before effect";
+        assert!(outcome.says(said), "{outcome:?}");
     }
+    assert_eq!(seen.len(), 7);
     altered(&all[3], &component, &scene);
 }
 

@@ -88,7 +88,7 @@ fn a_stock_file_that_an_upgrade_brought_is_the_one_that_comes_back() {
 fn an_empty_folder_is_empty_again() {
     let folder = folder();
     let root = folder.path().join("a/new/one");
-    run(&["tree", "install", root.to_str().unwrap()]);
+    run(&["tree", "install", "--driver", "vmm/dummy", "--driver", "vmm/kvm", root.to_str().unwrap()]);
     let whole = Snapshot::of(&root);
     assert!(whole.paths().contains(&"vmm/kvm/deploy") && whole.paths().contains(&"vmm/dummy/deploy"));
     // Whatever the tree is copied by, nobody else can write it.
