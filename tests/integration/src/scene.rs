@@ -57,7 +57,12 @@ impl Scene {
         tree.configure(&lines);
     }
 
-    /// Something in the folder of the test.
+    /// The folder of the test.
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Something in it.
     pub fn path(&self, below: &str) -> PathBuf {
         self.folder.path().join(below)
     }
@@ -192,9 +197,14 @@ pub fn file(guest: &Guest, name: &str) -> String {
     guest.folder.join(name).display().to_string()
 }
 
+/// The machine's number: its folder is called so.
+fn id(guest: &Guest) -> &str {
+    guest.folder.file_name().unwrap().to_str().unwrap()
+}
+
 /// What oned passes to an action.
 pub fn arguments(action: &str, guest: &Guest) -> Vec<String> {
-    let id = guest.name.trim_start_matches("one-").to_owned();
+    let id = id(guest).to_owned();
     let (uuid, host) = (guest.uuid.clone(), HOST.to_owned());
     match action {
         "deploy" => vec![file(guest, "deployment.0"), host.clone(), id, host],
@@ -214,8 +224,7 @@ pub fn stdin(action: &str, guest: &Guest) -> String {
 
 /// The action's document, in a system datastore with this transfer driver.
 pub fn document(guest: &Guest, driver: &str) -> String {
-    let Guest { name, uuid, .. } = guest;
-    let id = name.trim_start_matches("one-");
+    let (id, uuid) = (id(guest), &guest.uuid);
     format!(
         "<VMM_DRIVER_ACTION_DATA><HOST>{HOST}</HOST><DEPLOY_ID>{uuid}</DEPLOY_ID><VM><ID>{id}</ID></VM>\
          <DATASTORE><TM_MAD><![CDATA[{driver}]]></TM_MAD></DATASTORE></VMM_DRIVER_ACTION_DATA>\n"
