@@ -57,7 +57,11 @@ fn action(tree: &Tree, name: &str, argv: Vec<String>) -> Result<Printed, String>
 
 fn explain(identity: &Identity, error: &PrepareError) -> String {
     tracing::error!(%identity, %error, "the action cannot begin");
-    format!("{}: {error}", identity.action)
+    match error {
+        // These begin with the action.
+        PrepareError::Convention(error) => error.to_string(),
+        error => format!("{}: {error}", identity.action),
+    }
 }
 
 fn perform(tree: &Tree, identity: &Identity, prepared: &Prepared) -> Printed {
