@@ -189,6 +189,20 @@ pub fn listing() {
     assert_unchanged(&before, &ended);
 }
 
+/// That this URI, set by the operator's configuration, is refused before anything is started.
+fn refused_uri(granted: &str, uri: &str) {
+    let grounds = Grounds::new();
+    grounds.program("tree/bin/remotes-libvirt", "#!/bin/sh\ntouch \"$0.started\"\n");
+    std::fs::write(grounds.path("tree/etc/vmm/kvm/kvmrc"), format!("export LIBVIRT_URI=\"{uri}\"\n")).unwrap();
+    let before = grounds.snapshot();
+    let grants =
+        format!("configuration = [\"vmm/kvm/kvmrc\"]\n[libvirt]\nuris = [{granted:?}]\ndomains = [\"one-*\"]\n");
+    let ended = Trial::of(HYPERVISOR).granting(&grants).made(|policy, deadline| grounds.machine(policy, deadline));
+    assert_eq!(ended.failure().kind, FailureKind::Denied, "{uri}");
+    assert_refused(&ended, "libvirt.find", FailureKind::Denied, "`uris` under [libvirt]");
+    assert_eq!(grounds.snapshot(), before, "{uri}: the libvirt server was started");
+}
+
 #[test]
 fn a_hypervisor_outside_the_grant() {
     for uri in [
@@ -202,15 +216,12 @@ fn a_hypervisor_outside_the_grant() {
         "QEMU:///system",
         "qemu:///system ",
     ] {
-        let grounds = Grounds::new();
-        grounds.program("tree/bin/remotes-libvirt", "#!/bin/sh\ntouch \"$0.started\"\n");
-        std::fs::write(grounds.path("tree/etc/vmm/kvm/kvmrc"), format!("export LIBVIRT_URI=\"{uri}\"\n")).unwrap();
-        let before = grounds.snapshot();
-        let grants = format!("configuration = [\"vmm/kvm/kvmrc\"]\n{LIBVIRT}");
-        let ended = Trial::of(HYPERVISOR).granting(&grants).made(|policy, deadline| grounds.machine(policy, deadline));
-        assert_eq!(ended.failure().kind, FailureKind::Denied, "{uri}");
-        assert_refused(&ended, "libvirt.find", FailureKind::Denied, "`uris` under [libvirt]");
-        assert_eq!(grounds.snapshot(), before, "{uri}: the libvirt server was started");
+        refused_uri("qemu:///system", uri);
+    }
+    // A wildcard stands for names of hosts, not for parameters, which name commands and sockets.
+    for uri in ["qemu+ext://node1/system?command=/bin/sh", "qemu+ssh://node1/system?netcat=/bin/sh", "qemu+unix:///#/x"]
+    {
+        refused_uri("qemu+*://**", uri);
     }
 }
 
