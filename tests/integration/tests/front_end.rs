@@ -118,7 +118,8 @@ fn each_way_of_failing() {
     ] {
         let outcome = stream.step(&host.scene.tree.stub(action), parameters, "", "").unwrap();
         outcome.failed(1);
-        assert!(outcome.info().contains(expected), "{outcome:?}");
+        let action = format!("{action}: expected arguments ");
+        assert!(outcome.info().starts_with(&action) && outcome.info().contains(expected), "{outcome:?}");
     }
     let outcome = host.step(&mut stream, "deploy", &guest, "no XML");
     outcome.failed(255);
