@@ -52,7 +52,11 @@ impl Fault {
     pub fn lost(&self, connection: &Connect) -> bool {
         match self {
             Self::Refused(_) => false,
-            Self::Asking(error) | Self::Changing(error) => transport(error) || !connection.is_alive().unwrap_or(false),
+            Self::Asking(error) | Self::Changing(error) => {
+                // The daemon hands on errors of its own connections, to virtlogd say: only one that answers
+                // no more is lost.
+                !connection.is_alive().unwrap_or(false) || (transport(error) && connection.get_lib_version().is_err())
+            }
         }
     }
 
@@ -96,8 +100,8 @@ fn message(error: &Error) -> String {
     shortened(&one_line(error.message()), LONGEST_MESSAGE)
 }
 
-/// Whether the error is one of the way to the daemon, not of the daemon's. `is_alive` alone would not do:
-/// a connection that delivered half a message is open and yet of no use.
+/// Whether the error may be one of the way to the daemon. `is_alive` alone would not do: a connection that
+/// delivered half a message is open and yet of no use.
 fn transport(error: &Error) -> bool {
     use ErrorNumber as E;
     error.domain() == ErrorDomain::Rpc
