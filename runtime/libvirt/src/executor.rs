@@ -238,6 +238,65 @@ impl Executor for Session {
             Ok(bounded(it.qemu_agent_command(command, seconds, 0).changing()?)?)
         })
     }
+
+    fn unplug_device(&mut self, _on: &Node, _domain: &str, _alias: &str, _seconds: u32) -> Result<bool, Failure> {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn migrate(&mut self, _on: &Node, _domain: &str, _how: &remotes_effect::libvirt::Migration) -> Done {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn abort_job(&mut self, _on: &Node, _domain: &str) -> Done {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn block_copy(&mut self, _on: &Node, _domain: &str, _disk: &str, _target: &remotes_effect::libvirt::CopyTarget, _shallow: bool) -> Done {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn block_job(&mut self, _on: &Node, _domain: &str, _disk: &str) -> Result<Option<remotes_effect::libvirt::BlockJob>, Failure> {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn end_block_job(&mut self, _on: &Node, _domain: &str, _disk: &str, _pivot: bool) -> Done {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn freeze(&mut self, _on: &Node, _domain: &str, _mount_points: &[String]) -> Result<u32, Failure> {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn thaw(&mut self, _on: &Node, _domain: &str, _mount_points: &[String]) -> Result<u32, Failure> {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn checkpoints(&mut self, _on: &Node, _domain: &str) -> Result<Vec<String>, Failure> {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn checkpoint_xml(&mut self, _on: &Node, _domain: &str, _checkpoint: &str) -> Result<String, Failure> {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn checkpoint_create(&mut self, _on: &Node, _domain: &str, _xml: &str, _redefine: bool) -> Result<String, Failure> {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn checkpoint_delete(&mut self, _on: &Node, _domain: &str, _checkpoint: &str, _metadata_only: bool) -> Done {
+        Err(Failure::unsupported("pending"))
+    }
+
+    fn set_bandwidth(
+        &mut self,
+        _on: &Node,
+        _domain: &str,
+        _interface: &str,
+        _inbound: Option<remotes_effect::libvirt::Bandwidth>,
+        _outbound: Option<remotes_effect::libvirt::Bandwidth>,
+    ) -> Done {
+        Err(Failure::unsupported("pending"))
+    }
 }
 
 /// virDomainModificationImpact, whose values the other families of flags share.
