@@ -194,6 +194,17 @@ fn belongs(effect: &Effect, answer: &Answer) -> bool {
         };
     }
     same_function!(
-        Clock, Log, Configuration, Filesystem, Image, Transfer, Libvirt, Tools, Hooks, Iptables, Links, Locks
+        Clock,
+        Log,
+        Configuration,
+        Filesystem,
+        Image,
+        Transfer,
+        Libvirt,
+        Tools,
+        Hooks,
+        Iptables,
+        Links,
+        Locks
     )
 }

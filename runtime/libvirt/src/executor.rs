@@ -251,11 +251,23 @@ impl Executor for Session {
         Err(Failure::unsupported("pending"))
     }
 
-    fn block_copy(&mut self, _on: &Node, _domain: &str, _disk: &str, _target: &remotes_effect::libvirt::CopyTarget, _shallow: bool) -> Done {
+    fn block_copy(
+        &mut self,
+        _on: &Node,
+        _domain: &str,
+        _disk: &str,
+        _target: &remotes_effect::libvirt::CopyTarget,
+        _shallow: bool,
+    ) -> Done {
         Err(Failure::unsupported("pending"))
     }
 
-    fn block_job(&mut self, _on: &Node, _domain: &str, _disk: &str) -> Result<Option<remotes_effect::libvirt::BlockJob>, Failure> {
+    fn block_job(
+        &mut self,
+        _on: &Node,
+        _domain: &str,
+        _disk: &str,
+    ) -> Result<Option<remotes_effect::libvirt::BlockProgress>, Failure> {
         Err(Failure::unsupported("pending"))
     }
 

@@ -184,7 +184,8 @@ fn of_libvirt(effect: &libvirt::Effect) -> String {
         }
         E::UnplugDevice { domain, alias, .. } => format!("{} {}", shown(domain), shown(alias)),
         E::Migrate { domain, how, .. } => {
-            let disks = if how.disks.is_empty() { String::new() } else { format!(" with {}", shown(&how.disks.join(", "))) };
+            let disks =
+                if how.disks.is_empty() { String::new() } else { format!(" with {}", shown(&how.disks.join(", "))) };
             format!("{} to {}{disks}", shown(domain), shown(&how.uri))
         }
         E::BlockCopy { domain, disk, target, .. } => {

@@ -1,6 +1,6 @@
 //! The capability `libvirt`.
 
-use remotes_effect::libvirt::{Bandwidth, BlockJob, CopyTarget, Domain, Executor, Migration, Scope};
+use remotes_effect::libvirt::{Bandwidth, BlockProgress, CopyTarget, Domain, Executor, Migration, Scope};
 use remotes_effect::types::{Failure, Node};
 
 use crate::Simulation;
@@ -56,7 +56,7 @@ delegate! {
     migrate(domain: &str, how: &Migration) -> ();
     abort_job(domain: &str) -> ();
     block_copy(domain: &str, disk: &str, target: &CopyTarget, shallow: bool) -> ();
-    block_job(domain: &str, disk: &str) -> Option<BlockJob>;
+    block_job(domain: &str, disk: &str) -> Option<BlockProgress>;
     end_block_job(domain: &str, disk: &str, pivot: bool) -> ();
     freeze(domain: &str, mount_points: &[String]) -> u32;
     thaw(domain: &str, mount_points: &[String]) -> u32;

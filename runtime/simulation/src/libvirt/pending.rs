@@ -1,6 +1,6 @@
 //! Being written.
 
-use remotes_effect::libvirt::{Bandwidth, BlockJob, CopyTarget, Migration};
+use remotes_effect::libvirt::{Bandwidth, BlockProgress, CopyTarget, Migration};
 use remotes_effect::types::Failure;
 
 use super::Session;
@@ -18,11 +18,17 @@ impl Session<'_> {
         Err(Failure::unsupported("pending"))
     }
 
-    pub(crate) fn block_copy(&mut self, _domain: &str, _disk: &str, _target: &CopyTarget, _shallow: bool) -> Result<(), Failure> {
+    pub(crate) fn block_copy(
+        &mut self,
+        _domain: &str,
+        _disk: &str,
+        _target: &CopyTarget,
+        _shallow: bool,
+    ) -> Result<(), Failure> {
         Err(Failure::unsupported("pending"))
     }
 
-    pub(crate) fn block_job(&mut self, _domain: &str, _disk: &str) -> Result<Option<BlockJob>, Failure> {
+    pub(crate) fn block_job(&mut self, _domain: &str, _disk: &str) -> Result<Option<BlockProgress>, Failure> {
         Err(Failure::unsupported("pending"))
     }
 
@@ -50,11 +56,22 @@ impl Session<'_> {
         Err(Failure::unsupported("pending"))
     }
 
-    pub(crate) fn checkpoint_delete(&mut self, _domain: &str, _checkpoint: &str, _metadata_only: bool) -> Result<(), Failure> {
+    pub(crate) fn checkpoint_delete(
+        &mut self,
+        _domain: &str,
+        _checkpoint: &str,
+        _metadata_only: bool,
+    ) -> Result<(), Failure> {
         Err(Failure::unsupported("pending"))
     }
 
-    pub(crate) fn set_bandwidth(&mut self, _domain: &str, _interface: &str, _inbound: Option<Bandwidth>, _outbound: Option<Bandwidth>) -> Result<(), Failure> {
+    pub(crate) fn set_bandwidth(
+        &mut self,
+        _domain: &str,
+        _interface: &str,
+        _inbound: Option<Bandwidth>,
+        _outbound: Option<Bandwidth>,
+    ) -> Result<(), Failure> {
         Err(Failure::unsupported("pending"))
     }
 }
