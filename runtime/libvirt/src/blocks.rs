@@ -10,7 +10,7 @@ use roxmltree::Document;
 use virt::domain::Domain;
 use virt::sys;
 
-use crate::arguments::{bounded, c_string, shown};
+use crate::arguments::{bounded, c_string, plain, shown};
 use crate::fault::{Change, Fault};
 use crate::image::Kind;
 use crate::raw;
@@ -20,6 +20,7 @@ impl View<'_> {
     /// Begins to copy a disk to what is there already.
     pub fn block_copy(&self, domain: &Domain, disk: &str, target: &CopyTarget, shallow: bool) -> Result<(), Fault> {
         let disk = target_name(disk)?;
+        plain("the format", &target.format)?;
         let kind = if target.block { Kind::Block } else { Kind::File };
         let path = self.existing(&target.path, kind, Access::ReadWrite)?;
         let xml = c_string("the target", &target_xml(&path, target)?)?;

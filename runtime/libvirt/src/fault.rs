@@ -192,7 +192,9 @@ fn kind(code: ErrorNumber, message: &str) -> FailureKind {
 /// kind stays the general one.
 fn by_message(message: &str, otherwise: FailureKind) -> FailureKind {
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
-    if says(&["active block job", "is in use", "is busy", "not ready for pivot"]) {
+    if says(&["does not have an active block job", "no device found with alias"]) {
+        FailureKind::NotFound
+    } else if says(&["active block job", "is in use", "is busy", "not ready for pivot"]) {
         FailureKind::Busy
     } else if says(&["already exists", "is already defined", "is already active"]) {
         FailureKind::Exists
@@ -216,7 +218,9 @@ mod tests {
             (E::NoDomain, "Domain not found", K::NotFound),
             (E::NoDomainSnapshot, "", K::NotFound),
             (E::NoDomainCheckpoint, "", K::NotFound),
-            (E::DeviceMissing, "no device found with alias net9", K::NotFound),
+            (E::DeviceMissing, "", K::NotFound),
+            (E::InternalError, "no device found with alias net9", K::NotFound),
+            (E::InvalidArg, "disk vda does not have an active block job", K::NotFound),
             (E::NoDomainMetadata, "", K::NotFound),
             (E::OperationFailed, "domain 'one-5' already exists with uuid x", K::Exists),
             (E::OperationInvalid, "domain is already active as 'one-5'", K::Exists),

@@ -34,12 +34,11 @@ impl View<'_> {
     /// Takes the device of this alias from the running domain. False where the guest refused, or had not
     /// let go of it after `seconds`; never longer than the action may take.
     pub fn unplug(&self, domain: &Domain, alias: &str, seconds: u32) -> Result<bool, Fault> {
-        let uuid = domain.get_uuid_string()?;
+        let (c_alias, uuid) = (c_string("the alias", alias)?, domain.get_uuid_string()?);
         let connection = Connection::attentive(self.uri, || self.grant.check_uri(self.uri))?;
         let attentive = Domain::lookup_by_uuid_string(&connection, &uuid)?;
         let watch = raw::Watch::new(&connection, &attentive)?;
-        let device =
-            Real { domain: &attentive, connection: &connection, watch, alias, c_alias: c_string("the alias", alias)? };
+        let device = Real { domain: &attentive, connection: &connection, watch, alias, c_alias };
         let left = self.deadline.left().saturating_sub(RESERVE);
         unplug(&device, Duration::from_secs(seconds.into()).min(left))
     }
