@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 /// Numbers of calls in libvirt's remote protocol (`src/remote/remote_protocol.x`).
 pub const DESTROY: u32 = 12;
 pub const LOOKUP_BY_NAME: u32 = 23;
+pub const MIGRATE_PERFORM3_PARAMS: u32 = 305;
+pub const MIGRATE_FINISH3_PARAMS: u32 = 306;
 pub const DETACH_DEVICE_ALIAS: u32 = 392;
 
 /// Program number of that protocol.
