@@ -83,7 +83,6 @@ fn connect(client: UnixStream, daemon: UnixStream, state: &Arc<Mutex<State>>) {
         while let Ok(packet) = packet(&mut from_client) {
             let mut state = state.lock().unwrap();
             let call = (number(&packet, 4) == REMOTE).then(|| number(&packet, 12));
-            if let Some(c) = call {}
             state.calls.extend(call);
             if call.is_some() && state.cut_at == call {
                 state.cut_at = None;
