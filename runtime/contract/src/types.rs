@@ -106,12 +106,22 @@ impl Contract {
     pub fn to_borrowed_expression(&self, ty: Type, reference: TokenStream) -> TokenStream {
         match self.resolved(ty) {
             Type::Id(id) => match &self.resolve.types[id].kind {
-                TypeDefKind::Option(inner) if !self.is_copy(*inner) => quote!(#reference.as_deref()),
+                TypeDefKind::Option(inner) if self.derefs(*inner) => quote!(#reference.as_deref()),
+                TypeDefKind::Option(inner) if !self.is_copy(*inner) => quote!(#reference.as_ref()),
                 _ if self.is_copy(ty) => quote!(*#reference),
                 _ => reference,
             },
             Type::String => reference,
             _ => quote!(*#reference),
+        }
+    }
+
+    /// Whether the owned type is borrowed as the one it dereferences to: text and lists.
+    fn derefs(&self, ty: Type) -> bool {
+        match self.resolved(ty) {
+            Type::String => true,
+            Type::Id(id) => matches!(self.resolve.types[id].kind, TypeDefKind::List(_)),
+            _ => false,
         }
     }
 

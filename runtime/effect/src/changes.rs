@@ -1,7 +1,7 @@
 //! Which effects change something outside the driver. The plan asks for it, the libvirt executor
 //! decides by it whether a lost call may be sent again.
 
-use crate::{Effect, clock, filesystem, hooks, image, iptables, libvirt, links, locks, log, tools};
+use crate::{Effect, clock, filesystem, hooks, image, iptables, libvirt, links, locks, log, tools, transfer};
 
 impl Effect {
     /// Whether carrying this out can change the outside. Written out in full, so that a new function
@@ -13,6 +13,7 @@ impl Effect {
             Self::Filesystem(effect) => effect.changes(),
             Self::Image(image::Effect::Inspect { .. }) => false,
             Self::Image(image::Effect::Create { .. } | image::Effect::Convert { .. }) => true,
+            Self::Transfer(transfer::Effect::Copy { .. }) => true,
             Self::Libvirt(effect) => effect.changes(),
             Self::Tools(tools::Effect::Available { .. }) => false,
             Self::Tools(tools::Effect::Run { .. }) => true,
@@ -37,6 +38,7 @@ impl filesystem::Effect {
             Self::Stat { .. } | Self::Entries { .. } | Self::Read { .. } | Self::ReadLink { .. } => false,
             Self::Write { .. }
             | Self::MakeDirectory { .. }
+            | Self::Link { .. }
             | Self::Rename { .. }
             | Self::Copy { .. }
             | Self::SetMode { .. }
@@ -80,7 +82,10 @@ impl libvirt::Effect {
             | Self::Metadata { .. }
             | Self::Snapshots { .. }
             | Self::SnapshotCurrent { .. }
-            | Self::SnapshotXml { .. } => false,
+            | Self::SnapshotXml { .. }
+            | Self::BlockJob { .. }
+            | Self::Checkpoints { .. }
+            | Self::CheckpointXml { .. } => false,
             Self::Create { .. }
             | Self::Define { .. }
             | Self::Undefine { .. }
@@ -96,6 +101,7 @@ impl libvirt::Effect {
             | Self::Restore { .. }
             | Self::AttachDevice { .. }
             | Self::DetachDevice { .. }
+            | Self::UnplugDevice { .. }
             | Self::UpdateDevice { .. }
             | Self::ResizeBlock { .. }
             | Self::SetVcpus { .. }
@@ -105,7 +111,16 @@ impl libvirt::Effect {
             | Self::SnapshotRedefine { .. }
             | Self::SnapshotRevert { .. }
             | Self::SnapshotDelete { .. }
-            | Self::GuestAgent { .. } => true,
+            | Self::GuestAgent { .. }
+            | Self::Migrate { .. }
+            | Self::AbortJob { .. }
+            | Self::BlockCopy { .. }
+            | Self::EndBlockJob { .. }
+            | Self::Freeze { .. }
+            | Self::Thaw { .. }
+            | Self::CheckpointCreate { .. }
+            | Self::CheckpointDelete { .. }
+            | Self::SetBandwidth { .. } => true,
         }
     }
 }

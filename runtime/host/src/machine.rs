@@ -117,6 +117,7 @@ impl Machine {
                 let mut executor = Tools::new(&self.policy, &self.tree, self.deadline);
                 Answer::Tools(tools::Executor::execute(&mut executor, effect))
             }
+            Effect::Transfer(_) => return Err(Failure::unsupported("pending")),
             Effect::Hooks(effect) => Answer::Hooks(hooks::Executor::execute(&mut self.hooks()?, effect)),
             Effect::Locks(effect) => {
                 Answer::Locks(locks::Executor::execute(&mut self.locks.until(self.deadline), effect))

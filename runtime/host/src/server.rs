@@ -193,5 +193,18 @@ fn belongs(effect: &Effect, answer: &Answer) -> bool {
             }
         };
     }
-    same_function!(Clock, Log, Configuration, Filesystem, Image, Libvirt, Tools, Hooks, Iptables, Links, Locks)
+    same_function!(
+        Clock,
+        Log,
+        Configuration,
+        Filesystem,
+        Image,
+        Transfer,
+        Libvirt,
+        Tools,
+        Hooks,
+        Iptables,
+        Links,
+        Locks
+    )
 }

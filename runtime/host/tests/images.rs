@@ -243,8 +243,12 @@ fn a_chain_through_opennebulas_links_is_flattened() {
 fn images_are_made_where_none_is() {
     let world = world();
     let mut machine = machine(&world);
-    let create =
-        |name: &str, format: &str| E::Create { at: place(world.at(name)), format: format.into(), size: 1 << 20 };
+    let create = |name: &str, format: &str| E::Create {
+        at: place(world.at(name)),
+        format: format.into(),
+        size: Some(1 << 20),
+        based_on: None,
+    };
     for format in ["raw", "qcow2"] {
         done(&mut machine, create(&format!("ds/0/{format}"), format));
         let info = info(&mut machine, inspect(&world, &format!("ds/0/{format}")));
@@ -257,7 +261,8 @@ fn images_are_made_where_none_is() {
         assert_eq!(refused(&mut machine, create("ds/0/new", format)), K::Unsupported, "{format}");
     }
     assert_eq!(refused(&mut machine, create("ds/1/new", "raw")), K::Denied);
-    let giant = E::Create { at: place(world.at("ds/0/giant")), format: "qcow2".into(), size: u64::MAX };
+    let giant =
+        E::Create { at: place(world.at("ds/0/giant")), format: "qcow2".into(), size: Some(u64::MAX), based_on: None };
     assert_eq!(refused(&mut machine, giant), K::Failed);
     assert_eq!(world.names("ds/0"), ["link", "qcow2", "raw"]);
     assert_eq!(world.names("out"), ["base"]);

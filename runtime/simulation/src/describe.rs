@@ -5,7 +5,7 @@ mod network;
 use remotes_effect::libvirt::Scope;
 use remotes_effect::text::{one_line, shortened};
 use remotes_effect::types::{Node, Place};
-use remotes_effect::{Effect, clock, configuration, filesystem, image, libvirt, locks, log, tools};
+use remotes_effect::{Effect, clock, configuration, filesystem, image, libvirt, locks, log, tools, transfer};
 use roxmltree::Document;
 
 use crate::libvirt::{Definition, count_disks};
@@ -24,6 +24,7 @@ pub fn describe(effect: &Effect) -> String {
         Effect::Configuration(configuration::Effect::Keys { prefix }) => format!("{}*", shown(prefix)),
         Effect::Filesystem(effect) => of_filesystem(effect),
         Effect::Image(effect) => of_image(effect),
+        Effect::Transfer(transfer::Effect::Copy { source, target }) => format!("{} to {}", at(source), at(target)),
         Effect::Tools(tools::Effect::Available { tool, .. }) => shown(tool),
         Effect::Tools(tools::Effect::Run { tool, arguments, stdin, .. }) => of_run(tool, arguments, stdin),
         Effect::Hooks(effect) => network::of_hooks(effect),
@@ -82,6 +83,7 @@ fn of_filesystem(effect: &filesystem::Effect) -> String {
         E::MakeDirectory { at: place, mode } | E::SetMode { at: place, mode } => {
             format!("{} mode {mode:04o}", at(place))
         }
+        E::Link { at: place, target } => format!("{} to {}", at(place), shown(target)),
         E::Rename { source, target } | E::Copy { source, target } => format!("{} to {}", at(source), at(target)),
         E::Remove { at: place, recursive: true } => format!("{} and all below", at(place)),
         E::Remove { at: place, .. } => at(place),
@@ -93,7 +95,11 @@ fn of_image(effect: &image::Effect) -> String {
     use image::Effect as E;
     match effect {
         E::Inspect { at: place } => at(place),
-        E::Create { at: place, format, size: bytes } => format!("{} {} {}", at(place), shown(format), size(*bytes)),
+        E::Create { at: place, format, size: bytes, based_on } => {
+            let bytes = bytes.map(|bytes| format!(" {}", size(bytes))).unwrap_or_default();
+            let base = based_on.as_ref().map(|base| format!(" on {}", shown(&base.path))).unwrap_or_default();
+            format!("{} {}{bytes}{base}", at(place), shown(format))
+        }
         E::Convert { source, source_format, target, format } => {
             format!("{} ({}) to {} ({})", at(source), shown(source_format), at(target), shown(format))
         }
@@ -141,7 +147,11 @@ fn of_libvirt(effect: &libvirt::Effect) -> String {
         | E::WakeUp { domain, .. }
         | E::SyncTime { domain, .. }
         | E::Snapshots { domain, .. }
-        | E::SnapshotCurrent { domain, .. } => shown(domain),
+        | E::SnapshotCurrent { domain, .. }
+        | E::AbortJob { domain, .. }
+        | E::Freeze { domain, .. }
+        | E::Thaw { domain, .. }
+        | E::Checkpoints { domain, .. } => shown(domain),
         E::Save { domain, path, .. } => format!("{} to {}", shown(domain), shown(path)),
         E::SavedXml { path, .. } | E::Restore { path, xml: None, .. } => shown(path),
         E::Restore { path, xml: Some(xml), .. } => format!("{} as {}", shown(path), machine(xml)),
@@ -172,6 +182,26 @@ fn of_libvirt(effect: &libvirt::Effect) -> String {
             let only = if *metadata_only { " (metadata only)" } else { "" };
             format!("{} {}{only}", shown(domain), shown(snapshot))
         }
+        E::UnplugDevice { domain, alias, .. } => format!("{} {}", shown(domain), shown(alias)),
+        E::Migrate { domain, how, .. } => {
+            let disks =
+                if how.disks.is_empty() { String::new() } else { format!(" with {}", shown(&how.disks.join(", "))) };
+            format!("{} to {}{disks}", shown(domain), shown(&how.uri))
+        }
+        E::BlockCopy { domain, disk, target, .. } => {
+            format!("{} {} to {} ({})", shown(domain), shown(disk), shown(&target.path), shown(&target.format))
+        }
+        E::BlockJob { domain, disk, .. } => format!("{} {}", shown(domain), shown(disk)),
+        E::EndBlockJob { domain, disk, pivot, .. } => {
+            format!("{} {}{}", shown(domain), shown(disk), if *pivot { ", going over to the copy" } else { "" })
+        }
+        E::CheckpointXml { domain, checkpoint, .. } => format!("{} {}", shown(domain), shown(checkpoint)),
+        E::CheckpointCreate { domain, xml, .. } => format!("{} {}", shown(domain), moment(xml)),
+        E::CheckpointDelete { domain, checkpoint, metadata_only, .. } => {
+            let only = if *metadata_only { " (metadata only)" } else { "" };
+            format!("{} {}{only}", shown(domain), shown(checkpoint))
+        }
+        E::SetBandwidth { domain, interface, .. } => format!("{} {}", shown(domain), shown(interface)),
         E::GuestAgent { domain, command, .. } => format!("{} {}", shown(domain), agent_command(command)),
     }
 }

@@ -33,9 +33,9 @@ fn looks_for_disks_where_told_to() {
         format!("Cannot access storage file '/var/lib/one//datastores/0/5/disk.{disk}': No such file or directory")
     };
     says(create(&mut world, &one_5(), false), Failed, &message(0));
-    fs::create(&mut world, "/var/lib/one/datastores/0/5/disk.0", "qcow2", 1 << 20).unwrap();
+    fs::create(&mut world, "/var/lib/one/datastores/0/5/disk.0", "qcow2", Some(1 << 20), None).unwrap();
     says(create(&mut world, &one_5(), false), Failed, &message(1));
-    fs::create(&mut world, "/var/lib/one/datastores/0/5/disk.1", "raw", 1 << 20).unwrap();
+    fs::create(&mut world, "/var/lib/one/datastores/0/5/disk.1", "raw", Some(1 << 20), None).unwrap();
     create(&mut world, &one_5(), false).unwrap();
 }
 

@@ -159,9 +159,9 @@ fn images_have_headers() {
         let backing_file = Some("/ds/base".into());
         machine.image("/ds/layer", Image { backing_file, ..Image::new("qcow2", 1 << 30) })
     });
-    create(&mut world, "/ds/a", "qcow2", 10 << 30).unwrap();
-    assert_eq!(kind(create(&mut world, "/ds/a", "raw", 1)), Exists);
-    assert_eq!(kind(create(&mut world, "/ds/b", "nope", 1)), Invalid);
+    create(&mut world, "/ds/a", "qcow2", Some(10 << 30), None).unwrap();
+    assert_eq!(kind(create(&mut world, "/ds/a", "raw", Some(1), None)), Exists);
+    assert_eq!(kind(create(&mut world, "/ds/b", "nope", Some(1), None)), Invalid);
     let info = inspect(&mut world, "/ds/a").unwrap();
     assert_eq!((info.format.as_str(), info.virtual_size), ("qcow2", 10 << 30));
     // The header is in the file: it survives a copy by content.

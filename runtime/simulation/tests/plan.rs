@@ -223,8 +223,8 @@ fn files_are_read_through_until_touched() {
         fs::set_mode(plan, &at("link"), 0o600).unwrap();
         assert_eq!(fs::stat(plan, &at("disk.0")).unwrap().mode, 0o600);
         assert_eq!(fs::read(plan, &at("disk.0")).unwrap(), b"data");
-        fs::create(plan, &image, "raw", 1).unwrap_err();
-        fs::create(plan, &at("new"), "raw", 1 << 20).unwrap();
+        fs::create(plan, &image, "raw", Some(1), None).unwrap_err();
+        fs::create(plan, &at("new"), "raw", Some(1 << 20), None).unwrap();
         assert_eq!(fs::stat(plan, &at("new")).unwrap().size, 1 << 20);
         let packed = archive(&[("tpm/a", Some(b"1")), ("disk.0", Some(b"2"))]);
         assert_eq!(fs::unpack(plan, DIRECTORY, &packed).unwrap(), 2);

@@ -4,7 +4,7 @@ use super::pattern::{any, listed};
 use super::{Access, Policy};
 use crate::network::names;
 use crate::types::{Failure, Node, Place};
-use crate::{Effect, filesystem, hooks, image, locks, tools};
+use crate::{Effect, filesystem, hooks, image, locks, tools, transfer};
 
 impl Policy {
     /// Whether the effect is within the grants, as far as the effect itself shows. Executors ask for
@@ -15,6 +15,10 @@ impl Policy {
             Effect::Log(_) | Effect::Clock(_) | Effect::Configuration(_) => Ok(()),
             Effect::Filesystem(effect) => self.check_filesystem(effect),
             Effect::Image(effect) => self.check_image(effect),
+            Effect::Transfer(transfer::Effect::Copy { source, target }) => {
+                self.path(source, Access::ReadOnly)?;
+                self.path(target, Access::ReadWrite)
+            }
             Effect::Tools(effect) => self.check_tool(effect),
             Effect::Hooks(effect) => self.check_hook(effect),
             Effect::Locks(locks::Effect::Acquire { name }) => self.check_lock(name),
@@ -52,7 +56,7 @@ impl Policy {
                 )));
             }
         }
-        match nodes.windows(2).all(|pair| pair[0] == pair[1]) {
+        match matches!(effect, Effect::Transfer(_)) || nodes.windows(2).all(|pair| pair[0] == pair[1]) {
             true => Ok(()),
             false => Err(Failure::invalid(format!("{}: both places must be on the same node", effect.name()))),
         }
@@ -72,6 +76,10 @@ impl Policy {
             | E::SetMode { at, .. }
             | E::Remove { at, .. }
             | E::Unpack { at, .. } => self.path(at, Access::ReadWrite),
+            E::Link { at, target } => {
+                self.path(at, Access::ReadWrite)?;
+                self.check_link(&at.path, target)
+            }
             E::Rename { source, target } => {
                 self.path(source, Access::ReadWrite)?;
                 self.path(target, Access::ReadWrite)
@@ -83,11 +91,25 @@ impl Policy {
         }
     }
 
+    /// A link that others follow with more rights than this driver must not lead out of its grants.
+    pub(crate) fn check_link(&self, at: &str, target: &str) -> Result<(), Failure> {
+        match target.starts_with('/') {
+            true => self.paths.check(target, Access::ReadOnly),
+            false => {
+                let folder = at.trim_end_matches('/').rsplit_once('/').map_or("", |(folder, _)| folder);
+                self.paths.check(&format!("{folder}/{target}"), Access::ReadOnly)
+            }
+        }
+    }
+
     fn check_image(&self, effect: &image::Effect) -> Result<(), Failure> {
         use image::Effect as E;
         match effect {
             E::Inspect { at } => self.path(at, Access::ReadOnly),
-            E::Create { at, .. } => self.path(at, Access::ReadWrite),
+            E::Create { at, based_on, .. } => {
+                self.path(at, Access::ReadWrite)?;
+                based_on.as_ref().map_or(Ok(()), |base| self.paths.check(&base.path, Access::ReadOnly))
+            }
             E::Convert { source, target, .. } => {
                 self.path(source, Access::ReadOnly)?;
                 self.path(target, Access::ReadWrite)

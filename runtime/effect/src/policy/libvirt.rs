@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::domain::{check_document, check_domain_document};
 use super::pattern::{Pattern, any, listed};
 use super::{Access, PathGrants};
-use crate::libvirt::Effect;
+use crate::libvirt::{Effect, Migration};
 use crate::types::Failure;
 
 /// The table `[libvirt]`.
@@ -17,6 +17,9 @@ pub struct LibvirtGrant {
     pub uris: Vec<Pattern>,
     /// Patterns of domain names.
     pub domains: Vec<Pattern>,
+    /// Patterns of the daemons' URIs that running domains may be moved to.
+    #[serde(default)]
+    pub migration_targets: Vec<Pattern>,
     /// Commands of the guest agent that may be sent.
     #[serde(default)]
     pub guest_agent: Vec<String>,
@@ -49,17 +52,33 @@ struct AgentCommand {
 impl LibvirtGrant {
     /// Whether this daemon may be connected to.
     pub fn check_uri(&self, uri: &str) -> Result<(), Failure> {
-        // Parameters of a URI name commands and sockets: a wildcard never stands for them.
-        let granted = match uri.contains(['?', '#']) {
-            true => self.uris.iter().any(|pattern| pattern.0 == uri),
-            false => any(&self.uris, uri),
-        };
-        match granted {
+        match any_uri(&self.uris, uri) {
             true => Ok(()),
             false => Err(Failure::denied(format!(
                 "libvirt URI {uri}: granted are {}; `uris` under [libvirt] in the driver's policy would allow it",
                 listed(&self.uris)
             ))),
+        }
+    }
+
+    /// Whether a domain may be moved this way. What the daemons are to listen at, and connect to, is the
+    /// operator's own configuration where it names no other host.
+    pub fn check_migration(&self, how: &Migration) -> Result<(), Failure> {
+        if !any_uri(&self.migration_targets, &how.uri) {
+            return Err(Failure::denied(format!(
+                "migration to {}: granted are {}; `migration-targets` under [libvirt] in the driver's policy would \
+                 allow it",
+                how.uri,
+                listed(&self.migration_targets)
+            )));
+        }
+        match &how.migrate_uri {
+            Some(uri) if !any_uri(&self.migration_targets, uri) => Err(Failure::denied(format!(
+                "migration by way of {uri}: granted are {}; `migration-targets` under [libvirt] in the driver's policy \
+                 would allow it",
+                listed(&self.migration_targets)
+            ))),
+            _ => Ok(()),
         }
     }
 
@@ -116,17 +135,36 @@ impl LibvirtGrant {
             | Effect::SnapshotCurrent { domain, .. }
             | Effect::SnapshotXml { domain, .. }
             | Effect::SnapshotRevert { domain, .. }
-            | Effect::SnapshotDelete { domain, .. } => self.check_reference(domain),
+            | Effect::SnapshotDelete { domain, .. }
+            | Effect::UnplugDevice { domain, .. }
+            | Effect::AbortJob { domain, .. }
+            | Effect::BlockJob { domain, .. }
+            | Effect::EndBlockJob { domain, .. }
+            | Effect::Freeze { domain, .. }
+            | Effect::Thaw { domain, .. }
+            | Effect::Checkpoints { domain, .. }
+            | Effect::CheckpointXml { domain, .. }
+            | Effect::CheckpointDelete { domain, .. }
+            | Effect::SetBandwidth { domain, .. } => self.check_reference(domain),
             Effect::AttachDevice { domain, xml, .. }
             | Effect::UpdateDevice { domain, xml, .. }
             | Effect::SnapshotCreate { domain, xml, .. }
-            | Effect::SnapshotRedefine { domain, xml, .. } => {
+            | Effect::SnapshotRedefine { domain, xml, .. }
+            | Effect::CheckpointCreate { domain, xml, .. } => {
                 self.check_reference(domain)?;
                 check_document(self, paths, xml)
             }
             Effect::Save { domain, path, .. } => {
                 self.check_reference(domain)?;
                 paths.check(path, Access::ReadWrite)
+            }
+            Effect::Migrate { domain, how, .. } => {
+                self.check_reference(domain)?;
+                self.check_migration(how)
+            }
+            Effect::BlockCopy { domain, target, .. } => {
+                self.check_reference(domain)?;
+                paths.check(&target.path, Access::ReadWrite)
             }
             Effect::SavedXml { path, .. } => paths.check(path, Access::ReadOnly),
             Effect::Restore { path, xml, .. } => {
@@ -138,6 +176,14 @@ impl LibvirtGrant {
                 self.check_agent(command)
             }
         }
+    }
+}
+
+/// Parameters of a URI name commands and sockets: a wildcard never stands for them.
+fn any_uri(granted: &[Pattern], uri: &str) -> bool {
+    match uri.contains(['?', '#']) {
+        true => granted.iter().any(|pattern| pattern.0 == uri),
+        false => any(granted, uri),
     }
 }
 

@@ -169,6 +169,10 @@ impl Executor for Filesystem<'_> {
         text(&at.path, "its target", target.into_bytes())
     }
 
+    fn link(&mut self, _at: &Place, _target: &str) -> Result<(), Failure> {
+        Err(Failure::unsupported("pending"))
+    }
+
     fn rename(&mut self, source: &Place, target: &Place) -> Result<(), Failure> {
         let (from, to) = (self.jail.slot(&source.path)?, self.jail.slot(&target.path)?);
         self.jail.movable(&from)?;

@@ -75,7 +75,14 @@ impl Executor for Images<'_> {
         })
     }
 
-    fn create(&mut self, at: &Place, format: &str, size: u64) -> Result<(), Failure> {
+    fn create(
+        &mut self,
+        at: &Place,
+        format: &str,
+        size: Option<u64>,
+        based_on: Option<&remotes_effect::image::Backing>,
+    ) -> Result<(), Failure> {
+        let (Some(size), None) = (size, based_on) else { return Err(Failure::unsupported("pending")) };
         let format = target_format(&at.path, format)?;
         let slot = self.jail.slot(&at.path)?;
         if slot.stat()?.is_some() {

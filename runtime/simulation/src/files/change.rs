@@ -3,7 +3,7 @@
 use remotes_effect::policy::{Access, PathGrants, normalized};
 use remotes_effect::types::Failure;
 
-use super::{Directory, Entry, File, Last, MAX_DEPTH, MAX_NAME, Place, Stuck, Tree};
+use super::{Directory, Entry, File, Last, Link, MAX_DEPTH, MAX_NAME, Place, Stuck, Tree};
 
 /// A tree for the time of one effect.
 pub(crate) struct Disk<'a> {
@@ -90,6 +90,19 @@ impl Disk<'_> {
                 self.insert(&names, Entry::File(file))
             }
             Some(other) => Err(not_regular(path, other)),
+        }
+    }
+
+    /// Makes a link where there is nothing, or the same one.
+    pub fn link(&mut self, path: &str, target: &str) -> Result<(), Failure> {
+        let names = self.slot(path)?;
+        match self.tree.at(&names) {
+            None => {
+                let link = Link { target: target.to_owned(), modified: self.now };
+                self.insert(&names, Entry::Link(link))
+            }
+            Some(Entry::Link(link)) if link.target == target => Ok(()),
+            Some(_) => Err(Failure::exists(format!("{path}: exists already"))),
         }
     }
 

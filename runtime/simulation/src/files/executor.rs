@@ -78,6 +78,10 @@ impl Executor for Simulation {
         }
     }
 
+    fn link(&mut self, at: &Place, target: &str) -> Result<(), Failure> {
+        self.disk(&at.on)?.link(&at.path, target)
+    }
+
     fn rename(&mut self, source: &Place, target: &Place) -> Result<(), Failure> {
         self.disk_of_both(source, target)?.rename(&source.path, &target.path)
     }

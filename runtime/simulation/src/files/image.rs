@@ -1,6 +1,6 @@
 //! The capability `image`: of an image only the header exists.
 
-use remotes_effect::image::{Executor, Info};
+use remotes_effect::image::{Backing, Executor, Info};
 use remotes_effect::types::{Failure, Place};
 use serde::{Deserialize, Serialize};
 
@@ -80,14 +80,39 @@ impl Executor for Simulation {
         Ok(Info { format, virtual_size, actual_size, backing_file, backing_format, snapshots })
     }
 
-    fn create(&mut self, at: &Place, format: &str, size: u64) -> Result<(), Failure> {
+    fn create(
+        &mut self,
+        at: &Place,
+        format: &str,
+        size: Option<u64>,
+        based_on: Option<&Backing>,
+    ) -> Result<(), Failure> {
         known(format)?;
         let mut disk = self.disk(&at.on)?;
+        let below = match based_on {
+            Some(base) if format == "raw" => {
+                return Err(Failure::invalid(format!("{}: a raw image cannot be based on {}", at.path, base.path)));
+            }
+            Some(base) => match disk.entry(&base.path, Last::Follow)? {
+                Entry::File(file) => Some(file.header().virtual_size),
+                Entry::BlockDevice(size) => Some(*size),
+                _ => return Err(Failure::invalid(format!("{}: is no image", base.path))),
+            },
+            None => None,
+        };
+        let size = size
+            .or(below)
+            .ok_or_else(|| Failure::invalid(format!("{}: a new image needs a size or a base", at.path)))?;
         let names = disk.slot(&at.path)?;
         if disk.tree.at(&names).is_some() {
             return Err(Failure::exists(format!("{}: exists already", at.path)));
         }
-        disk.put_file(&at.path, File::of_image(Image::new(format, size)))
+        let image = Image {
+            backing_file: based_on.map(|base| base.path.clone()),
+            backing_format: based_on.map(|base| base.format.clone()),
+            ..Image::new(format, size)
+        };
+        disk.put_file(&at.path, File::of_image(image))
     }
 
     fn convert(&mut self, source: &Place, source_format: &str, target: &Place, format: &str) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ mod executor;
 mod image;
 mod qcow2;
 mod state;
+mod transfer;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! The capability `libvirt`.
 
-use remotes_effect::libvirt::{Domain, Executor, Scope};
+use remotes_effect::libvirt::{Bandwidth, BlockProgress, CopyTarget, Domain, Executor, Migration, Scope};
 use remotes_effect::types::{Failure, Node};
 
 use crate::Simulation;
@@ -52,4 +52,17 @@ delegate! {
     snapshot_revert(domain: &str, snapshot: &str, force: bool) -> ();
     snapshot_delete(domain: &str, snapshot: &str, metadata_only: bool) -> ();
     guest_agent(domain: &str, command: &str, seconds: u32) -> String;
+    unplug_device(domain: &str, alias: &str, seconds: u32) -> bool;
+    migrate(domain: &str, how: &Migration) -> ();
+    abort_job(domain: &str) -> ();
+    block_copy(domain: &str, disk: &str, target: &CopyTarget, shallow: bool) -> ();
+    block_job(domain: &str, disk: &str) -> Option<BlockProgress>;
+    end_block_job(domain: &str, disk: &str, pivot: bool) -> ();
+    freeze(domain: &str, mount_points: &[String]) -> u32;
+    thaw(domain: &str, mount_points: &[String]) -> u32;
+    checkpoints(domain: &str) -> Vec<String>;
+    checkpoint_xml(domain: &str, checkpoint: &str) -> String;
+    checkpoint_create(domain: &str, xml: &str, redefine: bool) -> String;
+    checkpoint_delete(domain: &str, checkpoint: &str, metadata_only: bool) -> ();
+    set_bandwidth(domain: &str, interface: &str, inbound: Option<Bandwidth>, outbound: Option<Bandwidth>) -> ();
 }

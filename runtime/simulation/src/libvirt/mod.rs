@@ -9,6 +9,7 @@ mod executor;
 mod guest;
 mod life;
 mod metadata;
+mod pending;
 mod save;
 mod snapshots;
 mod tuning;

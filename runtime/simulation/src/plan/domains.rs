@@ -277,6 +277,19 @@ fn reference(effect: &On) -> Option<(&Node, &str)> {
         | On::SnapshotRedefine { on, domain, .. }
         | On::SnapshotRevert { on, domain, .. }
         | On::SnapshotDelete { on, domain, .. }
+        | On::UnplugDevice { on, domain, .. }
+        | On::Migrate { on, domain, .. }
+        | On::AbortJob { on, domain }
+        | On::BlockCopy { on, domain, .. }
+        | On::BlockJob { on, domain, .. }
+        | On::EndBlockJob { on, domain, .. }
+        | On::Freeze { on, domain, .. }
+        | On::Thaw { on, domain, .. }
+        | On::Checkpoints { on, domain }
+        | On::CheckpointXml { on, domain, .. }
+        | On::CheckpointCreate { on, domain, .. }
+        | On::CheckpointDelete { on, domain, .. }
+        | On::SetBandwidth { on, domain, .. }
         | On::GuestAgent { on, domain, .. } => Some((on, domain)),
     }
 }

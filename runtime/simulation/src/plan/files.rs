@@ -25,6 +25,7 @@ impl<E: Executor> Plan<E> {
             On::Write { at, .. } => self.replace(effect, at, None),
             On::MakeDirectory { at, .. } => self.make_directory(effect, at),
             On::SetMode { at, .. } => self.set_mode(effect, at),
+            On::Link { at, .. } => self.replace(effect, at, None),
             On::Rename { source, target } => self.rename(effect, source, target),
             On::Copy { source, target } => self.replace(effect, target, Some(source)),
             On::Remove { at, .. } => self.remove(effect, at),

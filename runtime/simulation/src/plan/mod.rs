@@ -127,6 +127,7 @@ impl<E: Executor> Executor for Plan<E> {
             }
             Effect::Filesystem(on_files) => self.filesystem(effect, on_files),
             Effect::Image(on_image) => self.image(effect, on_image),
+            Effect::Transfer(_) => (self.pretend(effect), true),
             Effect::Hooks(on_hooks) => self.hooks(effect, on_hooks),
             Effect::Locks(_) | Effect::Iptables(_) => (self.pretend(effect), true),
             Effect::Links(on_links) => (self.links(effect, on_links), true),

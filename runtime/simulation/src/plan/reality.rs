@@ -64,7 +64,7 @@ mod tests {
         let at = || Place { on: Node::Here, path: "/a".to_owned() };
         for effect in [
             Effect::Filesystem(filesystem::Effect::Remove { at: at(), recursive: true }),
-            Effect::Image(image::Effect::Create { at: at(), format: "raw".into(), size: 1 }),
+            Effect::Image(image::Effect::Create { at: at(), format: "raw".into(), size: Some(1), based_on: None }),
             Effect::Libvirt(libvirt::Effect::Destroy { on: Node::Here, domain: "one-5".into() }),
         ] {
             let answer = real.look(&effect);

@@ -89,7 +89,7 @@ pub mod fs {
         Filesystem filesystem: remove Remove(at: &str = here(at), recursive: bool = recursive) -> ();
         Filesystem filesystem: unpack Unpack(at: &str = here(at), archive: &[u8] = archive.to_vec()) -> u32;
         Image image: inspect Inspect(at: &str = here(at)) -> image::Info;
-        Image image: create Create(at: &str = here(at), format: &str = format.to_owned(), size: u64 = size) -> ();
+        Image image: create Create(at: &str = here(at), format: &str = format.to_owned(), size: Option<u64> = size, based_on: Option<image::Backing> = based_on) -> ();
         Image image: convert Convert(source: &str = here(source), source_format: &str = source_format.to_owned(), target: &str = here(target), format: &str = format.to_owned()) -> ();
     }
 }

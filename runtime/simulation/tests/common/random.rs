@@ -128,7 +128,7 @@ impl Seed {
                 on_files(F::Unpack { at, archive: packed })
             }
             14 => Effect::Image(image::Effect::Inspect { at }),
-            15 => Effect::Image(image::Effect::Create { at, format, size: self.number }),
+            15 => Effect::Image(image::Effect::Create { at, format, size: Some(self.number), based_on: None }),
             16 => {
                 let source_format = if yes { "raw" } else { "qcow2" }.to_owned();
                 Effect::Image(image::Effect::Convert { source: at, source_format, target, format })
