@@ -1,7 +1,8 @@
 //! Files and folders of this machine, below the granted folders.
 
 mod archive;
-mod copy;
+pub(crate) mod copy;
+pub(crate) mod link;
 mod remove;
 
 use std::ffi::OsStr;
@@ -169,8 +170,8 @@ impl Executor for Filesystem<'_> {
         text(&at.path, "its target", target.into_bytes())
     }
 
-    fn link(&mut self, _at: &Place, _target: &str) -> Result<(), Failure> {
-        Err(Failure::unsupported("pending"))
+    fn link(&mut self, at: &Place, target: &str) -> Result<(), Failure> {
+        link::make(self.jail, &self.jail.slot(&at.path)?, target.as_bytes())
     }
 
     fn rename(&mut self, source: &Place, target: &Place) -> Result<(), Failure> {
