@@ -15,8 +15,10 @@
 
 mod daemon;
 mod guest;
+mod sshd;
 mod wait;
 
 pub use daemon::PrivateLibvirt;
 pub use guest::{Format, Guest, guest_disk};
+pub use sshd::Sshd;
 pub use wait::until;

@@ -7,24 +7,25 @@ use std::os::unix::ffi::OsStrExt as _;
 use remotes_effect::types::Failure;
 use rustix::io::Errno;
 
-use crate::jail::{Jail, Slot};
+use crate::jail::{Found, Jail, Slot};
 use crate::report::{failure, shown};
 
 /// Makes a link in the slot. The same one being there is fine, anything else is in the way.
 pub(crate) fn make(jail: &Jail, slot: &Slot, target: &[u8]) -> Result<(), Failure> {
-    check(jail, slot, target)?;
+    check(jail, slot.folder(), slot.name(), target)?;
     match rustix::fs::symlinkat(target, slot.folder().fd(), slot.name()) {
         Err(Errno::EXIST) if is(slot, target)? => Ok(()),
         result => result.map_err(|errno| failure(slot.shown(), "make the link", errno)),
     }
 }
 
-/// Whether the slot may hold a link with this target.
-pub(crate) fn check(jail: &Jail, slot: &Slot, target: &[u8]) -> Result<(), Failure> {
-    jail.linkable(slot.folder(), target).map_err(|failure| Failure {
+/// Whether a link of this name, in this folder, may have this target.
+pub(crate) fn check(jail: &Jail, folder: &Found, name: &OsStr, target: &[u8]) -> Result<(), Failure> {
+    jail.linkable(folder, target).map_err(|failure| Failure {
         message: format!(
-            "{}: cannot be a link to {}: {}",
-            slot.shown(),
+            "{}/{}: no link may lead to {}: {}",
+            folder.shown(),
+            shown(name),
             shown(OsStr::from_bytes(target)),
             failure.message
         ),
