@@ -1,6 +1,7 @@
 //! What the tests share: a folder of one's own, and short ways to ask for effects.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod cloud;
 pub mod qcow2;
 
 use std::collections::BTreeMap;
