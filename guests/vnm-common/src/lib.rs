@@ -1,14 +1,18 @@
 //! What the drivers of virtual networks share. A driver says what is special about it, mostly how its
 //! device below the bridge is made; everything else is here once.
 
+pub mod bandwidth;
 pub mod bridge;
 pub mod device;
+pub mod functions;
 pub mod groups;
 pub mod hooks;
 pub mod host;
 pub mod settings;
+pub mod switch;
 pub mod taps;
 pub mod trunk;
+pub mod vxlan;
 
 use remotes_sdk::Failure;
 use remotes_sdk::network::{Attached, Nic, Vm};

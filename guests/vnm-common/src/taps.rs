@@ -18,13 +18,22 @@ impl Taps {
         if vm.vm_mad == "lxc" {
             return Self::Container(deploy_id.to_owned());
         }
-        let known = Some(deploy_id).filter(|id| !matches!(*id, "" | "-")).or(vm.deploy_id.as_deref());
-        let Some(id) = known else { return Self::Domain(Vec::new()) };
+        let Some(id) = Self::domain(vm, deploy_id) else { return Self::Domain(Vec::new()) };
         let names = libvirt::xml(&here(), id).and_then(|xml| names(&xml));
         Self::Domain(names.unwrap_or_else(|failure| {
             warning!("the interfaces of {id} are not known: {}", failure.message);
             Vec::new()
         }))
+    }
+
+    /// What the hypervisor knows a machine by.
+    pub fn domain<'a>(vm: &'a Vm, deploy_id: &'a str) -> Option<&'a str> {
+        Some(deploy_id).filter(|id| !matches!(*id, "" | "-")).or(vm.deploy_id.as_deref())
+    }
+
+    /// Whether the hypervisor has an interface of this name.
+    pub fn has(&self, tap: &str) -> bool {
+        matches!(self, Self::Domain(names) if names.iter().any(|(_, name)| name == tap))
     }
 
     /// The tap of an interface.

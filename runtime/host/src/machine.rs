@@ -9,7 +9,8 @@ use remotes_effect::log::Level;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::{Failure, Node};
 use remotes_effect::{
-    Answer, Effect, clock, configuration, filesystem, hooks, image, iptables, links, locks, log, tools, transfer,
+    Answer, Effect, clock, configuration, filesystem, hooks, image, iptables, links, locks, log, openvswitch, sriov,
+    tools, transfer,
 };
 
 use crate::clock::Clock;
@@ -22,6 +23,8 @@ use crate::network::hooks::Hooks;
 use crate::network::iptables::Iptables;
 use crate::network::links::Links;
 use crate::network::locks::Locks;
+use crate::network::openvswitch::OpenVswitch;
+use crate::network::sriov::Sriov;
 use crate::remote::Hosts;
 use crate::ssh::{REMOTE_DIRECTORY, Ssh};
 use crate::tools::Tools;
@@ -139,6 +142,10 @@ impl Machine {
                 Answer::Iptables(iptables::Executor::execute(&mut Iptables::new(self.deadline), effect))
             }
             Effect::Links(effect) => Answer::Links(links::Executor::execute(&mut Links::new(self.deadline), effect)),
+            Effect::Openvswitch(effect) => {
+                Answer::Openvswitch(openvswitch::Executor::execute(&mut OpenVswitch::new(self.deadline), effect))
+            }
+            Effect::Sriov(effect) => Answer::Sriov(sriov::Executor::execute(&mut Sriov::new(self.deadline), effect)),
             Effect::Libvirt(_) => return self.libvirt()?.call(effect),
         })
     }

@@ -195,6 +195,8 @@ fn belongs(effect: &Effect, answer: &Answer) -> bool {
         Hooks,
         Iptables,
         Links,
+        Openvswitch,
+        Sriov,
         Locks
     )
 }

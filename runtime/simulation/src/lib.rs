@@ -33,7 +33,7 @@ pub use interrupt::{Interrupt, Interrupted, catch};
 pub use libvirt::{Agent, Checkpoint, Copying, Countdown, DiskCopy, Domain, DomainError, Domains, Guest, Hypervisor};
 pub use libvirt::{Reaction, Snapshot};
 pub use machine::Machine;
-pub use network::{Network, SimulatedHook};
+pub use network::{Network, SimulatedFunction, SimulatedHook, Switch};
 pub use plan::Plan;
 pub use simulation::Simulation;
 pub use tools::{Run, Tool, Tools};

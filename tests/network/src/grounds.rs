@@ -184,6 +184,8 @@ fn policy(driver: &str) -> &'static str {
         "vxlan" => include_str!("../../../guests/vnm-vxlan/policy.toml"),
         "802.1Q" => include_str!("../../../guests/vnm-802-1q/policy.toml"),
         "nodeport" => include_str!("../../../guests/vnm-nodeport/policy.toml"),
+        "ovswitch" => include_str!("../../../guests/vnm-ovswitch/policy.toml"),
+        "ovswitch_vxlan" => include_str!("../../../guests/vnm-ovswitch-vxlan/policy.toml"),
         "elastic" => include_str!("../../../guests/vnm-elastic/policy.toml"),
         other => panic!("no driver {other}"),
     }
@@ -197,6 +199,8 @@ fn dispatch(driver: &str, call: Call) -> Reply {
         "vxlan" => remotes_sdk::call_vnm::<vnm_vxlan::Vxlan>(call),
         "802.1Q" => remotes_sdk::call_vnm::<vnm_802_1q::Vlan>(call),
         "nodeport" => remotes_sdk::call_vnm::<vnm_nodeport::Nodeport>(call),
+        "ovswitch" => remotes_sdk::call_vnm::<vnm_ovswitch::Ovswitch>(call),
+        "ovswitch_vxlan" => remotes_sdk::call_vnm::<vnm_ovswitch_vxlan::OvswitchVxlan>(call),
         "elastic" => remotes_sdk::call_vnm::<vnm_elastic::Elastic>(call),
         other => panic!("no driver {other}"),
     }

@@ -10,10 +10,12 @@ use std::sync::Arc;
 mod case;
 mod grounds;
 mod state;
+mod switch;
 
 pub use case::{Case, assert_state};
 pub use grounds::{Grounds, Outcome, sh};
 pub use state::State;
+pub use switch::{SwitchState, switched, until};
 
 /// Runs a test in a network namespace of its own, which goes with the thread.
 pub fn isolated(test: impl FnOnce() + Send + 'static) {

@@ -89,6 +89,18 @@ fn network(policy: &Policy) {
         println!("  machines' ports  {}", patterns(&grant.ports));
         println!("  routes within    {}", words(&grant.networks));
     }
+    if let Some(grant) = &policy.openvswitch {
+        println!("\nOpen vSwitch");
+        println!("  bridges          {}", patterns(&grant.bridges));
+        println!("  uplinks          {}", patterns(&grant.uplinks));
+        println!("  machines' ports  {}", patterns(&grant.ports));
+        println!("  VLAN limit       {}", if grant.vlan_limit { "yes" } else { "no" });
+    }
+    if let Some(grant) = &policy.sriov {
+        println!("\nvirtual functions");
+        println!("  of cards         {}", patterns(&grant.physical));
+        println!("  representors     {}", patterns(&grant.representors));
+    }
     if let Some(grant) = &policy.iptables {
         println!("\npacket filter");
         println!("  chains           {}", patterns(&grant.chains));
