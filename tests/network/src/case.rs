@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use remotes_effect::vnm::Call;
 use serde_json::Value;
 
-use crate::{Grounds, State, sh};
+use crate::{By, Grounds, State, sh};
 
 /// One folder of `tests/golden/vnm`.
 pub struct Case {
     folder: PathBuf,
     input: Value,
+    by: By,
 }
 
 /// The folder of all cases.
@@ -24,7 +25,12 @@ impl Case {
         let folder = all().join(name);
         let input =
             std::fs::read_to_string(folder.join("input.json")).unwrap_or_else(|error| panic!("{name}: {error}"));
-        Self { folder, input: serde_json::from_str(&input).unwrap() }
+        Self { folder, input: serde_json::from_str(&input).unwrap(), by: By::Own }
+    }
+
+    /// Changes of the network go another way.
+    pub fn by(self, by: By) -> Self {
+        Self { by, ..self }
     }
 
     /// Names of all cases there are.
@@ -40,9 +46,9 @@ impl Case {
         std::fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The host before the recorded action, and what it is called with.
-    pub fn prepare(&self) -> Grounds {
-        let mut grounds = Grounds::default();
+    /// What a driver finds but for the network.
+    pub fn grounds(&self) -> Grounds {
+        let mut grounds = Grounds::by(self.by);
         grounds.configuration(&self.text("OpenNebulaNetwork.conf"));
         for reply in self.input["shims"]["virsh"]["replies"].as_array().into_iter().flatten() {
             let is_xml = reply["args"].as_str().is_some_and(|arguments| arguments.contains("dumpxml"));
@@ -50,6 +56,15 @@ impl Case {
                 grounds.domain(xml);
             }
         }
+        for (path, text) in self.input["hooks"].as_object().into_iter().flatten() {
+            grounds.hook(self.driver(), path, text.as_str().unwrap());
+        }
+        grounds
+    }
+
+    /// The host before the recorded action.
+    pub fn prepare(&self) -> Grounds {
+        let mut grounds = self.grounds();
         for line in self.input["setup"].as_array().into_iter().flatten() {
             sh(line.as_str().unwrap());
         }
@@ -63,9 +78,6 @@ impl Case {
                     assert!(matches!(outcome.result, Some(Ok(_))), "prior: {outcome:?}");
                 }
             }
-        }
-        for (path, text) in self.input["hooks"].as_object().into_iter().flatten() {
-            grounds.hook(self.driver(), path, text.as_str().unwrap());
         }
         if let Some(before) = State::recorded(&self.folder.join("before")) {
             assert_state(&State::now(), &before, "before the action");

@@ -7,11 +7,13 @@
 
 use std::sync::Arc;
 
+mod by;
 mod case;
 mod grounds;
 mod state;
 mod switch;
 
+pub use by::{By, Sudo, program};
 pub use case::{Case, assert_state};
 pub use grounds::{Grounds, Outcome, sh};
 pub use state::State;

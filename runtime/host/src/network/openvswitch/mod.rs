@@ -4,7 +4,6 @@ mod listing;
 
 use std::os::unix::fs::DirBuilderExt as _;
 
-use remotes_effect::deadline::Deadline;
 use remotes_effect::network::{flows, switch};
 use remotes_effect::openvswitch::{Backing, Bridge, Change, Executor, Flow, ListedFlow, NewPort, Port, PortName};
 use remotes_effect::text::one_line;
@@ -24,7 +23,7 @@ const SOCKETS: &str = "/var/run/one/vhost-socks";
 const ALARM: i32 = 128 + 14;
 
 /// The executor of `openvswitch`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct OpenVswitch(Privileged);
 
 /// Words of one command of `ovs-vsctl`.
@@ -35,14 +34,14 @@ fn command(words: &[&str]) -> Command {
 }
 
 impl OpenVswitch {
-    /// Changes end at the deadline.
-    pub fn new(deadline: Deadline) -> Self {
-        Self(Privileged(deadline))
+    /// With these rights.
+    pub fn new(privileged: Privileged) -> Self {
+        Self(privileged)
     }
 
     /// Runs a tool of the switch, with a time after which it gives up.
     fn run(&self, program: &str, arguments: &[&str], input: &str, what: &str) -> Result<Outcome, Failure> {
-        let patience = self.0.0.left().as_secs().clamp(1, PATIENCE);
+        let patience = self.0.deadline().left().as_secs().clamp(1, PATIENCE);
         let timeout = format!("--timeout={patience}");
         let outcome = self.0.run(program, &[&[timeout.as_str()], arguments].concat(), input.as_bytes())?;
         match outcome.status {
