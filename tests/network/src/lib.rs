@@ -8,10 +8,12 @@
 use std::sync::Arc;
 
 mod case;
+mod elsewhere;
 mod grounds;
 mod state;
 
 pub use case::{Case, assert_state};
+pub use elsewhere::Elsewhere;
 pub use grounds::{Grounds, Outcome, sh};
 pub use state::State;
 

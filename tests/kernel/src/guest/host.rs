@@ -53,11 +53,8 @@ pub fn prepare(case: &Case) {
             Some(line) => drop(sh(line)),
             None => {
                 let file = prior["vm_xml"].as_str().map_or_else(|| format!("prior-{}.xml", number + 1), str::to_owned);
-                let program = format!(
-                    "{TREE}/vnm/{}/{}",
-                    prior["driver"].as_str().unwrap(),
-                    prior["action"].as_str().unwrap()
-                );
+                let program =
+                    format!("{TREE}/vnm/{}/{}", prior["driver"].as_str().unwrap(), prior["action"].as_str().unwrap());
                 let outcome = call(&program, &prior["argv"], &(STANDARD.encode(case.text(&file)) + "\n"));
                 assert_eq!(outcome.code, Some(0), "before the action: {outcome:?}");
             }

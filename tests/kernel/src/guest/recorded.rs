@@ -107,7 +107,9 @@ fn links(case: &Case) {
     host::prepare(case);
     sh("ip link add eth1 mtu 9000 type dummy; ip link set eth1 up");
     for (bridge, _) in listed(&case.shim("ip", "link show type bridge")) {
-        sh(&format!("ip link show {bridge} >/dev/null 2>&1 || ip link add {bridge} type bridge; ip link set {bridge} up"));
+        sh(&format!(
+            "ip link show {bridge} >/dev/null 2>&1 || ip link add {bridge} type bridge; ip link set {bridge} up"
+        ));
         for (port, lower) in listed(&case.shim("ip", &format!("link show master {bridge}"))) {
             match lower {
                 Some(lower) => {
@@ -122,7 +124,9 @@ fn links(case: &Case) {
     // The stock driver's trunk filter asks for no list.
     if case.driver() == "bridge" {
         tap("one-1-0");
-        sh("ip link add br0 type bridge; ip link set br0 up; ip link set one-1-0 master br0 up; ip link set eth1 master br0");
+        sh(
+            "ip link add br0 type bridge; ip link set br0 up; ip link set one-1-0 master br0 up; ip link set eth1 master br0",
+        );
     }
 }
 
