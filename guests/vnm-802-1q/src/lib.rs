@@ -9,7 +9,7 @@ use vnm_common::groups::{self, Mode, Scope};
 use vnm_common::host::{Host, bridge_of};
 use vnm_common::taps::Taps;
 use vnm_common::trunk::{self, Trunk};
-use vnm_common::{hooks, silent, update};
+use vnm_common::{bandwidth, hooks, silent, update};
 
 pub use vlan::Vlan;
 
@@ -43,10 +43,11 @@ impl Vnm for Vlan {
         silent(groups::activate(&Vm::parse(&vm)?, Self::DRIVER, Mode::Bridged, Scope::All, &deploy_id))
     }
 
-    fn update_nic(vm: String, _deploy_id: String, network: u32) -> Result<String, Failure> {
+    fn update_nic(vm: String, deploy_id: String, network: u32) -> Result<String, Failure> {
         let machine = Vm::parse(&vm)?;
         device::update_nic::<Self>(&machine, network)?;
-        silent(customers_changed(&machine, network))
+        customers_changed(&machine, network)?;
+        silent(bandwidth::update_nic(&machine, Self::DRIVER, &deploy_id, network))
     }
 
     fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {

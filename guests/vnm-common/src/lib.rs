@@ -1,6 +1,7 @@
 //! What the drivers of virtual networks share. A driver says what is special about it, mostly how its
 //! device below the bridge is made; everything else is here once.
 
+pub mod bandwidth;
 pub mod bridge;
 pub mod device;
 pub mod groups;

@@ -3,7 +3,7 @@
 use remotes_sdk::network::Vm;
 use remotes_sdk::{Failure, Vnm};
 use vnm_common::groups::{self, Mode, Scope};
-use vnm_common::{bridge, hooks, silent};
+use vnm_common::{bandwidth, bridge, hooks, silent};
 
 const DRIVER: &str = "fw";
 
@@ -35,8 +35,10 @@ impl Vnm for Fw {
         silent(groups::activate(&Vm::parse(&vm)?, DRIVER, Mode::Bridged, Scope::All, &deploy_id))
     }
 
-    fn update_nic(vm: String, _deploy_id: String, network: u32) -> Result<String, Failure> {
-        silent(bridge::update_nic(&Vm::parse(&vm)?, DRIVER, network))
+    fn update_nic(vm: String, deploy_id: String, network: u32) -> Result<String, Failure> {
+        let machine = Vm::parse(&vm)?;
+        bridge::update_nic(&machine, DRIVER, network)?;
+        silent(bandwidth::update_nic(&machine, DRIVER, &deploy_id, network))
     }
 
     fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {

@@ -6,7 +6,7 @@ use remotes_sdk::network::Vm;
 use remotes_sdk::{Failure, Vnm};
 use vnm_common::device::{self, Device};
 use vnm_common::groups::{self, Mode, Scope};
-use vnm_common::{hooks, silent};
+use vnm_common::{bandwidth, hooks, silent};
 
 pub use vxlan::Vxlan;
 
@@ -35,8 +35,10 @@ impl Vnm for Vxlan {
         silent(groups::activate(&Vm::parse(&vm)?, Self::DRIVER, Mode::Bridged, Scope::All, &deploy_id))
     }
 
-    fn update_nic(vm: String, _deploy_id: String, network: u32) -> Result<String, Failure> {
-        silent(device::update_nic::<Self>(&Vm::parse(&vm)?, network))
+    fn update_nic(vm: String, deploy_id: String, network: u32) -> Result<String, Failure> {
+        let machine = Vm::parse(&vm)?;
+        device::update_nic::<Self>(&machine, network)?;
+        silent(bandwidth::update_nic(&machine, Self::DRIVER, &deploy_id, network))
     }
 
     fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {
