@@ -19,7 +19,7 @@ pub fn update_nic(vm: &Vm, driver: &str, deploy_id: &str, network: u32) -> Resul
     if !has_changed || nics.peek().is_none() || vm.vm_mad == "lxc" {
         return Ok(());
     }
-    let taps = Taps::find(vm, deploy_id);
+    let taps = Taps::ask(vm, deploy_id)?;
     let domain = Taps::domain(vm, deploy_id).unwrap_or_default();
     for nic in nics {
         let Some(target) = nic.target.as_deref().filter(|target| taps.has(target)) else {

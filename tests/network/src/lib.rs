@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 mod by;
 mod case;
+mod elsewhere;
 mod grounds;
 mod state;
 mod switch;
 
 pub use by::{By, Sudo, program};
 pub use case::{Case, assert_state};
+pub use elsewhere::Elsewhere;
 pub use grounds::{Grounds, Outcome, sh};
 pub use state::State;
 pub use switch::{SwitchState, switched, until};

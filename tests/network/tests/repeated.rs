@@ -219,3 +219,19 @@ fn many_at_once_end_as_one_after_the_other() {
         assert_eq!((empty.ipset.as_str(), empty.links.len()), ("", 0));
     });
 }
+
+/// What only a provider's plug-in can do on the front-end is left to the stock actions, and not done by half.
+#[test]
+fn elastic_leaves_the_front_ends_actions_to_the_stock_driver() {
+    use remotes_sdk::Vnm as _;
+    let stock = ["post", "clean"];
+    assert!(vnm_elastic::Elastic::ACTIONS.iter().all(|action| !stock.contains(action)));
+    let results = [
+        vnm_elastic::Elastic::post(String::new(), "one-7".into(), "node1".into()),
+        vnm_elastic::Elastic::clean(String::new(), "node1".into()),
+    ];
+    for (action, result) in stock.iter().zip(results) {
+        let message = result.unwrap_err().message;
+        assert!(message.starts_with(&format!("elastic/{action}: ")) && message.contains("tree install"), "{message}");
+    }
+}
