@@ -59,6 +59,8 @@ fn what_a_cloud_uses_is_granted() {
         "<devices><interface type='vhostuser'><source type='unix' path='/var/run/one/vhost-socks/one-1-0' mode='server'/></interface></devices>",
         "<metadata><x:y xmlns:x='z'>/etc/shadow</x:y></metadata>",
         "<title>/etc/passwd</title>",
+        "<devices><graphics type='vnc' passwd='/aB3/x'/></devices>",
+        "<os><cmdline>root=/dev/vda1 init=/bin/sh</cmdline></os>",
     ] {
         check(&domain(inner)).unwrap_or_else(|failure| panic!("{inner}: {failure}"));
     }
@@ -79,6 +81,14 @@ fn what_reaches_past_the_machine_is_denied() {
         ("<devices><disk type='volume'><source pool='default' volume='x'/></disk></devices>", "network-storage"),
         ("<devices><serial type='file'><source path='etc/x'/></serial></devices>", "absolute"),
         ("<devices><disk type='network'><source protocol='https' name='x'/></disk></devices>", "network-storage"),
+        ("<devices><disk type='block'><source dev='dev/sda'/></disk></devices>", "absolute"),
+        ("<devices><serial type='pty'><log file='etc/cron.d/x'/></serial></devices>", "absolute"),
+        ("<devices><graphics type='vnc' socket='run/x'/></devices>", "absolute"),
+        ("<devices><input type='passthrough'><source evdev='dev/input/event0'/></input></devices>", "absolute"),
+        ("<devices><rng model='virtio'><backend model='random'>etc/shadow</backend></rng></devices>", "absolute"),
+        ("<devices><memory model='nvdimm'><source><path>dev/sda</path></source></memory></devices>", "absolute"),
+        ("<os><kernel>etc/shadow</kernel></os>", "absolute"),
+        ("<os><nvram>etc/cron.d/x</nvram></os>", "absolute"),
         ("<devices><hostdev mode='subsystem' type='usb'/></devices>", "host-devices"),
         ("<devices><hostdev mode='capabilities'/></devices>", "host-devices"),
         ("<devices><filesystem type='mount'><source dir='/'/><target dir='r'/></filesystem></devices>", "not below"),
@@ -104,6 +114,33 @@ fn what_reaches_past_the_machine_is_denied() {
         let failure = check(&domain(inner)).expect_err(inner);
         assert_eq!(failure.kind, FailureKind::Denied, "{inner}: {failure}");
         assert!(failure.message.contains(says), "{inner}: {failure}");
+    }
+}
+
+/// libvirt 9.0 was seen to put the parts together, and to take the attributes for plain ones.
+#[test]
+fn what_libvirt_reads_otherwise_is_refused() {
+    for inner in [
+        "<os><kernel>/var/lib/one/datastores/0/1/<b>../../../../../../etc/shadow</b></kernel></os>",
+        "<os><nvram>/var/lib/one/datastores/0/1/<b>../../../../../../etc/cron.d/x</b></nvram></os>",
+        "<devices><emulator>/usr/bin/qemu-system-x86_64<b>-evil</b></emulator></devices>",
+        "<devices><interface x:type='hostdev' type='bridge' xmlns:x='u'/></devices>",
+        "<devices><disk type='network'><source x:protocol='nbd' xmlns:x='u' name='x'/></disk></devices>",
+        "<devices><disk type='volume'><source x:pool='p' xmlns:x='u' volume='v'/></disk></devices>",
+    ] {
+        let failure = check(&domain(inner)).expect_err(inner);
+        assert_eq!(failure.kind, FailureKind::Invalid, "{inner}: {failure}");
+        let xml = format!("<domainsnapshot>{inner}</domainsnapshot>");
+        assert_eq!(device(&xml).expect_err(inner).kind, FailureKind::Invalid, "{inner}");
+    }
+}
+
+/// The parser's work grows with the square of these.
+#[test]
+fn laborious_documents_of_devices_are_refused() {
+    let attributes: String = (0..100_000).map(|number| format!("a{number}='' ")).collect();
+    for xml in [format!("<disk {attributes}/>"), format!("<disk>{}</disk>", "<a/>".repeat(1 << 20))] {
+        assert_eq!(device(&xml).unwrap_err().kind, FailureKind::Invalid);
     }
 }
 

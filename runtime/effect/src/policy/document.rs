@@ -1,6 +1,8 @@
 //! What a policy reads out of domain XML. It must read what libvirt reads: wherever the two parsers
 //! could differ, the document is refused.
 
+use roxmltree::Node;
+
 use crate::types::Failure;
 
 /// Bytes of a domain's description. oned writes some thousands.
@@ -32,7 +34,7 @@ pub fn domain_name(xml: &str) -> Result<String, Failure> {
 
 /// Refuses a document that would keep the parser busy for minutes: its work grows with the square of an
 /// element's attributes, and with namespaces times elements.
-fn check_effort(xml: &str) -> Result<(), Failure> {
+pub(super) fn check_effort(xml: &str) -> Result<(), Failure> {
     // No `<` is within a tag: between two of them there is at most one, with at most so many attributes.
     let attributes = xml.split('<').map(|piece| piece.bytes().filter(|byte| *byte == b'=').count()).max();
     let problem = match () {
@@ -41,7 +43,26 @@ fn check_effort(xml: &str) -> Result<(), Failure> {
         () if xml.matches("xmlns").count() > MOST_NAMESPACES => format!("more than {MOST_NAMESPACES} namespaces"),
         () => return Ok(()),
     };
-    Err(Failure::invalid(format!("domain XML: {problem}")))
+    Err(Failure::invalid(format!("XML: {problem}")))
+}
+
+/// Refuses what libvirt reads otherwise than this policy. It takes an attribute in any namespace for the plain
+/// one of its name, and the text of an element together with that of the elements inside.
+pub(super) fn check_shape(element: Node<'_, '_>) -> Result<(), Failure> {
+    let problem = match element.attributes().find(|attribute| attribute.namespace().is_some()) {
+        Some(attribute) => format!("the attribute {:?} in a namespace", attribute.name()),
+        None if element.first_element_child().is_some() && !text(element).is_empty() => {
+            "text beside elements".to_owned()
+        }
+        None => return Ok(()),
+    };
+    Err(Failure::invalid(format!("XML: <{}>: {problem}", element.tag_name().name())))
+}
+
+/// An element's own text, without the blanks around it.
+pub(super) fn text(element: Node<'_, '_>) -> String {
+    let text: String = element.children().filter(Node::is_text).filter_map(|child| child.text()).collect();
+    text.trim().to_owned()
 }
 
 /// Refuses a document that declares another encoding than the UTF-8 it is in. libxml2 would believe the

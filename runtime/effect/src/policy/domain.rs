@@ -7,7 +7,7 @@
 
 use roxmltree::{Document, Node};
 
-use super::document::{check_encoding, domain_name};
+use super::document::{check_effort, check_encoding, check_shape, domain_name, text};
 use super::pattern::{any, listed};
 use super::{Access, LibvirtGrant, PathGrants};
 use crate::types::Failure;
@@ -16,6 +16,11 @@ use crate::types::Failure;
 const EMULATOR_NAMESPACES: &str = "http://libvirt.org/schemas/domain/";
 /// Attributes of `<source>` that are paths, whether or not they look so.
 const SOURCE_PATHS: [&str; 3] = ["file", "dir", "path"];
+/// Attributes that are paths on any element. A relative one would be looked for from the folder that the
+/// hypervisor's daemon happens to be in, which is the root folder.
+const PATHS: [&str; 8] = ["file", "dir", "path", "dev", "socket", "evdev", "rendernode", "template"];
+/// Elements whose text is a path.
+const PATH_TEXTS: [&str; 9] = ["kernel", "initrd", "dtb", "loader", "nvram", "table", "path", "database", "backend"];
 /// Devices that every guest may have.
 const COMMON_DEVICES: [&str; 2] = ["/dev/urandom", "/dev/random"];
 
@@ -28,6 +33,7 @@ pub fn check_domain_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str
 /// Checks a description of a device or a snapshot: all that it names.
 pub fn check_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Result<(), Failure> {
     check_encoding(xml)?;
+    check_effort(xml)?;
     let document = Document::parse(xml).map_err(|error| Failure::invalid(format!("XML cannot be parsed: {error}")))?;
     let checker = Checker { grant, paths };
     let mut pending = vec![document.root_element()];
@@ -57,6 +63,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn element(&self, element: Node<'_, '_>) -> Result<(), Failure> {
+        check_shape(element)?;
         let name = element.tag_name().name();
         if element.tag_name().namespace().is_some_and(|namespace| namespace.starts_with(EMULATOR_NAMESPACES))
             && !self.grant.emulator_options
@@ -77,14 +84,23 @@ impl Checker<'_> {
             _ => {}
         }
         for attribute in element.attributes() {
+            // Users choose it, and it stands for nothing else.
+            if name == "graphics" && attribute.name() == "passwd" {
+                continue;
+            }
             if attribute.value().starts_with('/') {
                 // The template of firmware variables is copied, the variables themselves are written.
                 let template = name == "nvram" && attribute.name() == "template";
                 let wanted = if template { Access::ReadOnly } else { wanted(element) };
                 self.path(element, attribute.value(), wanted)?;
+            } else if PATHS.contains(&attribute.name()) && attribute.value().contains('/') && name != "target" {
+                return Err(relative(element, attribute.value()));
             }
         }
         let text = text(element);
+        if PATH_TEXTS.contains(&name) && !text.is_empty() && !text.starts_with('/') {
+            return Err(relative(element, &text));
+        }
         match text.starts_with('/') && !is_prose(name) {
             true => self.path(element, &text, wanted(element)),
             false => Ok(()),
@@ -96,11 +112,7 @@ impl Checker<'_> {
         for attribute in element.attributes() {
             // A relative path, or qemu's `json:` and `nbd:`, would mean something else to the hypervisor.
             if SOURCE_PATHS.contains(&attribute.name()) && !attribute.value().starts_with('/') {
-                return Err(Failure::denied(format!(
-                    "<source {}={:?}>: expected an absolute path",
-                    attribute.name(),
-                    attribute.value()
-                )));
+                return Err(relative(element, attribute.value()));
             }
         }
         // A volume is a path that only the hypervisor's storage pools know.
@@ -164,9 +176,8 @@ fn is_prose(name: &str) -> bool {
     matches!(name, "title" | "description" | "name")
 }
 
-fn text(element: Node<'_, '_>) -> String {
-    let text: String = element.children().filter(Node::is_text).filter_map(|child| child.text()).collect();
-    text.trim().to_owned()
+fn relative(element: Node<'_, '_>, path: &str) -> Failure {
+    Failure::denied(format!("<{}>: {path:?}: expected an absolute path", element.tag_name().name()))
 }
 
 fn denied(element: Node<'_, '_>, what: &str, grant: &str) -> Failure {
