@@ -60,6 +60,7 @@ fn unknown_keys_and_impossible_values_are_errors() {
         ("schema = 1\n[tools.x]\npath = \"/usr/../bin/sh\"", ".."),
         ("schema = 1\nconfiguration = [\"../passwd\"]", "etc"),
         ("schema = 1\n[limits]\nmemory-mib = 0", "memory-mib"),
+        ("schema = 1\n[limits]\naction-seconds = { migrate = 9223372036854775807 }", "migrate"),
         ("schema = 1\njournal = \"here\"", "absolute"),
     ] {
         let message = parse(text).expect_err(text);
