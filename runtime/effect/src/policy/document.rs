@@ -1,8 +1,6 @@
 //! What a policy reads out of domain XML. It must read what libvirt reads: wherever the two parsers
 //! could differ, the document is refused.
 
-use roxmltree::Node;
-
 use crate::types::Failure;
 
 /// Bytes of a domain's description. oned writes some thousands.
@@ -44,25 +42,6 @@ pub(super) fn check_effort(xml: &str) -> Result<(), Failure> {
         () => return Ok(()),
     };
     Err(Failure::invalid(format!("XML: {problem}")))
-}
-
-/// Refuses what libvirt reads otherwise than this policy. It takes an attribute in any namespace for the plain
-/// one of its name, and the text of an element together with that of the elements inside.
-pub(super) fn check_shape(element: Node<'_, '_>) -> Result<(), Failure> {
-    let problem = match element.attributes().find(|attribute| attribute.namespace().is_some()) {
-        Some(attribute) => format!("the attribute {:?} in a namespace", attribute.name()),
-        None if element.first_element_child().is_some() && !text(element).is_empty() => {
-            "text beside elements".to_owned()
-        }
-        None => return Ok(()),
-    };
-    Err(Failure::invalid(format!("XML: <{}>: {problem}", element.tag_name().name())))
-}
-
-/// An element's own text, without the blanks around it.
-pub(super) fn text(element: Node<'_, '_>) -> String {
-    let text: String = element.children().filter(Node::is_text).filter_map(|child| child.text()).collect();
-    text.trim().to_owned()
 }
 
 /// Refuses a document that declares another encoding than the UTF-8 it is in. libxml2 would believe the

@@ -19,6 +19,7 @@
 mod check;
 mod document;
 mod domain;
+mod exceptions;
 mod file;
 mod iptables;
 mod libvirt;
@@ -26,6 +27,7 @@ mod limits;
 mod links;
 mod paths;
 mod pattern;
+mod reach;
 mod tools;
 
 use std::collections::BTreeMap;
