@@ -10,10 +10,11 @@ use std::process::Command;
 use proxy::{DETACH_DEVICE_ALIAS, Proxy};
 
 use remotes_effect::libvirt::{Executor as _, Scope};
+use remotes_effect::policy::check_document;
 use remotes_effect::types::FailureKind;
 use remotes_libvirt::Session;
 use remotes_test_support::{Guest, PrivateLibvirt, until};
-use support::{HERE, copy_target, session};
+use support::{HERE, copy_target, policy, session, session_under};
 
 /// Longer than any guest that answers takes.
 const PATIENCE: u32 = 60;
@@ -180,6 +181,41 @@ fn checkpoints_of_a_running_guest() {
     session.checkpoint_delete(&HERE, &guest.uuid, "one-12-0", false).unwrap();
     session.checkpoint_delete(&HERE, &guest.uuid, "one-12-1", false).unwrap();
     assert_eq!(session.checkpoints(&HERE, &guest.uuid).unwrap(), Vec::<String>::new());
+}
+
+/// Snapshots are made known again, checkpoints restored with a changed description: what libvirt has written
+/// must pass the policy that what it was made from passed.
+#[test]
+fn what_libvirt_writes_may_be_handed_back() {
+    let libvirt = PrivateLibvirt::start().unwrap();
+    let guest = Guest::new(&libvirt, 15).unwrap().with_qcow2().unwrap();
+    let mut policy = policy(libvirt.uri(), &libvirt.guests());
+    policy.libvirt.as_mut().unwrap().host_devices = vec!["host-network".to_owned()];
+    let mut session = session_under(libvirt.uri(), policy.clone());
+    let devices = "<channel type='unix'><source mode='bind'/>\
+                   <target type='virtio' name='org.qemu.guest_agent.0'/></channel>\
+                   <console type='pty'/><graphics type='vnc' listen='127.0.0.1' autoport='yes'/>\
+                   <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>\
+                   <input type='tablet' bus='usb'/><video><model type='virtio'/></video></devices>";
+    let xml = guest.xml().replace("</devices>", &format!("{NIC}{devices}"));
+    let granted = |xml: &str| {
+        let (grant, paths) = (policy.libvirt.as_ref().unwrap(), &policy.paths);
+        check_document(grant, paths, xml).unwrap_or_else(|failure| panic!("{failure}: {xml}"));
+    };
+    granted(&xml);
+    session.create(&HERE, &xml, false).unwrap();
+    guest.wait_up(1).unwrap();
+    session.snapshot_create(&HERE, &guest.name, "<domainsnapshot><name>snap-0</name></domainsnapshot>").unwrap();
+    granted(&session.snapshot_xml(&HERE, &guest.name, "snap-0").unwrap());
+    session.snapshot_delete(&HERE, &guest.name, "snap-0", false).unwrap();
+    session
+        .checkpoint_create(&HERE, &guest.name, "<domaincheckpoint><name>c</name></domaincheckpoint>", false)
+        .unwrap();
+    granted(&session.checkpoint_xml(&HERE, &guest.name, "c").unwrap());
+    session.checkpoint_delete(&HERE, &guest.name, "c", false).unwrap();
+    let path = guest.folder.join("checkpoint").to_str().unwrap().to_owned();
+    session.save(&HERE, &guest.name, &path).unwrap();
+    granted(&session.saved_xml(&HERE, &path).unwrap());
 }
 
 #[test]

@@ -7,6 +7,9 @@ use thiserror::Error;
 use super::{Policy, SCHEMA, normalized};
 use crate::network::names::{self, Network};
 
+/// No action takes longer.
+const LONGEST_SECONDS: u64 = 31 * 86_400;
+
 /// Where a policy came from, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source(pub PathBuf);
@@ -106,11 +109,13 @@ impl Policy {
             // A thread has 2 MiB at least, and the runtime needs its share.
             ("stack-kib", limits.stack_kib, 1024),
             ("start-seconds", limits.start_seconds, 3600),
-            ("time-seconds", limits.time_seconds, 31 * 86_400),
+            ("time-seconds", limits.time_seconds, LONGEST_SECONDS),
             ("argument-kib", limits.argument_kib, 1024 * 1024),
             ("tool-output-kib", limits.tool_output_kib, 1024 * 1024),
         ];
-        for (name, value, most) in positive {
+        let actions =
+            limits.action_seconds.iter().map(|(action, seconds)| (action.as_str(), *seconds, LONGEST_SECONDS));
+        for (name, value, most) in positive.into_iter().chain(actions) {
             if value == 0 || value > most {
                 return Err(format!("[limits]: {name} = {value}: expected 1 to {most}"));
             }

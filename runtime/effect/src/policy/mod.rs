@@ -19,6 +19,7 @@
 mod check;
 mod document;
 mod domain;
+mod exceptions;
 mod file;
 mod iptables;
 mod libvirt;
@@ -27,6 +28,7 @@ mod links;
 mod openvswitch;
 mod paths;
 mod pattern;
+mod reach;
 mod sriov;
 mod tools;
 
