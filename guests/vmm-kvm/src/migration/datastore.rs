@@ -80,7 +80,7 @@ fn planned<'d>(journey: &Journey, disk: &'d Disk) -> Option<Move<'d>> {
 
 /// Copies that an interrupted action has left running. One that is not such a copy is somebody else's.
 fn end_earlier(journey: &Journey, moves: &[Move<'_>]) -> Result<(), Failure> {
-    let earlier = Note::read(journey)?.unwrap_or_default();
+    let earlier = Note::read(journey)?;
     for Move { disk, target, .. } in moves {
         if earlier.paths.contains(&target.path) {
             copying::give_up(journey, &disk.target)?;
@@ -97,8 +97,9 @@ fn go<'a>(
     rollback: &mut Rollback<'a>,
 ) -> Result<(), Failure> {
     for Move { disk, target, shallow } in moves {
+        copying::begin(journey, &disk.target, target, *shallow)?;
         rollback.copy(&disk.target);
-        copying::copy(journey, &disk.target, target, *shallow)?;
+        copying::catch_up(journey, &disk.target, target)?;
     }
     for disk in own.iter().filter(|disk| disk.removable && !moves.iter().any(|it| it.disk.target == disk.target)) {
         let xml = media::exchanged(&disk.xml, &mapped(journey, &disk.path))?;

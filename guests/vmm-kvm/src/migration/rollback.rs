@@ -1,6 +1,7 @@
 //! Back to where the disks were, when one of them cannot move.
 
 use remotes_sdk::libvirt::{self, CopyTarget, Scope};
+use remotes_sdk::wait::retry_when;
 use remotes_sdk::xml::Document;
 use remotes_sdk::{Failure, error, image, info};
 
@@ -8,6 +9,7 @@ use super::disks::{kind, path};
 use super::layout::is_inside;
 use super::made::Made;
 use super::{Journey, copying};
+use crate::domain::passing;
 use crate::metadata::Metadata;
 
 /// What has been done so far.
@@ -53,15 +55,16 @@ impl<'a> Rollback<'a> {
 
     fn all(&self) -> Result<(), Failure> {
         let journey = self.journey;
+        let again = |undo: &dyn Fn() -> Result<(), Failure>| retry_when(journey.tries, 1, passing, undo);
         for disk in &self.copies {
-            copying::give_up(journey, disk)?;
+            again(&|| copying::give_up(journey, disk))?;
         }
         self.bring_back()?;
         for xml in &self.drives {
-            libvirt::update_device(&journey.source, &journey.id, xml, Scope::Live, true)?;
+            again(&|| libvirt::update_device(&journey.source, &journey.id, xml, Scope::Live, true))?;
         }
         if let Some(metadata) = self.metadata {
-            metadata.set(&journey.source, &journey.id)?;
+            again(&|| metadata.set(&journey.source, &journey.id))?;
         }
         Ok(())
     }
@@ -87,7 +90,8 @@ impl<'a> Rollback<'a> {
             let shallow = info.as_ref().is_some_and(|info| info.backing_file.is_some());
             let format = info.map_or_else(|| "raw".to_owned(), |info| info.format);
             let copy = CopyTarget { path: back, format, block };
-            copying::copy(journey, target, &copy, shallow)?;
+            copying::begin(journey, target, &copy, shallow)?;
+            copying::catch_up(journey, target, &copy)?;
             copying::pivot(journey, target, &copy)?;
         }
         Ok(())

@@ -136,12 +136,11 @@ impl Session<'_> {
 
     /// What the header of a disk's image says; of one that is not in the tree, nothing.
     pub(super) fn header(&self, path: &str) -> Image {
-        match self.files.file(path) {
-            Some(file) => file.header(),
-            None => match self.files.entry(path) {
-                Some(Entry::BlockDevice(size)) => Image::new("raw", *size),
-                _ => Image::new("raw", 0),
-            },
+        let place = self.files.place(None, path, Last::Follow);
+        match place.ok().and_then(|place| self.files.at(&place.names)) {
+            Some(Entry::File(file)) => file.header(),
+            Some(Entry::BlockDevice(size)) => Image::new("raw", *size),
+            _ => Image::new("raw", 0),
         }
     }
 

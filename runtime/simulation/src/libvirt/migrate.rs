@@ -133,10 +133,6 @@ impl Session<'_> {
         self.hypervisor.stop(name);
         self.hypervisor.guests.remove(name);
     }
-
-    fn has(&self, path: &str) -> bool {
-        self.files.file(path).is_some() || matches!(self.files.entry(path), Some(Entry::BlockDevice(_)))
-    }
 }
 
 /// Whether the domain is one that can move at all.
