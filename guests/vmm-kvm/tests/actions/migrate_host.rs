@@ -262,6 +262,50 @@ impl ChangeXml for Simulation {
     }
 }
 
+/// Nor is one without a context.
+#[test]
+fn a_folder_without_descriptions_is_no_reason_to_fail() {
+    let mut world = apart();
+    for name in ["vm.xml", "ds.xml", "disk.1"] {
+        let at = remotes_sdk::at(format!("{AT}/{name}"));
+        let remove = remotes_effect::filesystem::Effect::Remove { at, recursive: false };
+        world.execute(&Effect::Filesystem(remove));
+    }
+    let drive = format!("<source file='{FOLDER}/disk.1'/>");
+    let host = host(world.change_xml(|xml| xml.replace(&drive, "")));
+    to_host(&host, "NO").value();
+    assert_eq!(states(&host), (None, Some(State::Running)));
+}
+
+/// What a transfer driver has brought of the machine's own files is renewed, and not taken away.
+#[test]
+fn copies_that_are_there_already_are_renewed() {
+    let there =
+        || Machine::new().checked_disks().file(&format!("{AT}/disk.1"), "old").file(&format!("{AT}/vm.xml"), "old");
+    let host1 = host(apart().host("node2", there()));
+    to_host(&host1, "NO").value();
+    assert_eq!(host1.simulation().hosts["node2"].text(&format!("{AT}/disk.1")), Some("context"));
+    let host2 = host(apart().host("node2", there()).failing("libvirt.migrate", 1, Failure::failed("no")));
+    let before = trees(&host2).1.len();
+    to_host(&host2, "NO").failure();
+    assert_eq!(trees(&host2).1.len(), before);
+}
+
+/// A note in the machine's folder is no way to have others' files removed.
+#[test]
+fn a_note_that_was_tampered_with_removes_nothing() {
+    let victim = "/var/lib/one/datastores/101/2/disk.0";
+    let note = format!(
+        "{{\"goal\":\"node2:{AT}\",\"made\":[\"{victim}\",\"/etc/passwd\"],\"folders\":[\"/var/lib/one/datastores/101/2\"]}}"
+    );
+    for note in [note.as_str(), "", "[]", "{\"goal\":7}", "\u{1}"] {
+        let there = Machine::new().checked_disks().file(victim, "another machine's");
+        let host = host(apart().file(&format!("{AT}/.migration"), note).host("node2", there));
+        to_host(&host, "NO").value();
+        assert_eq!(host.simulation().hosts["node2"].text(victim), Some("another machine's"));
+    }
+}
+
 #[test]
 fn links_lead_where_they_led() {
     // A disk of a shared image datastore, and one on LVM, which its transfer driver has prepared there.
