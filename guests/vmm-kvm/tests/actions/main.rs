@@ -13,6 +13,7 @@ mod interrupted_migration;
 mod kvmrc;
 mod media;
 mod migrate_datastore;
+mod migrate_disks;
 mod migrate_host;
 mod migration;
 mod nic;

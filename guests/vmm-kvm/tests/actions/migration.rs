@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use remotes_effect::libvirt::{Effect as E, Migration};
+use remotes_effect::{Effect, Executor};
 use remotes_sdk::testing::{Agent, Call, Guest, Host, Image, Machine, Simulation, State};
+use remotes_sdk::types::Node;
 use remotes_sdk::{Failure, Vmm};
 use remotes_simulation::Entry;
 use vmm_kvm::Kvm;
@@ -156,4 +159,38 @@ pub fn sources(xml: &str) -> Vec<(String, String)> {
         Some((disk.first("target")?.attribute("dev")?.to_owned(), remotes_sdk::clean(path)))
     });
     disks.collect()
+}
+
+/// How the machine was moved.
+pub fn how(call: &Call<()>) -> Migration {
+    let how = call.done.iter().find_map(|(effect, _)| match effect {
+        Effect::Libvirt(E::Migrate { how, .. }) => Some(how.clone()),
+        _ => None,
+    });
+    how.unwrap_or_else(|| panic!("not moved: {:?} {:?}", call.result, call.log()))
+}
+
+pub fn with_snapshots(simulation: Simulation) -> Simulation {
+    let mut simulation = simulation;
+    let images = [format!("{AT}/disk.0.snap/1")];
+    for name in ["snap-0", "snap-1"] {
+        let xml = format!(
+            "<domainsnapshot><name>{name}</name><state>running</state><creationTime>7</creationTime></domainsnapshot>"
+        );
+        let effect = E::SnapshotRedefine { on: Node::Here, domain: UUID.into(), xml, current: name == "snap-0" };
+        assert_eq!(simulation.execute(&Effect::Libvirt(effect)).failure(), None);
+    }
+    simulation.here(|machine| {
+        images.iter().fold(machine, |machine, path| {
+            let image = machine.files.file(path).unwrap().header();
+            machine.image(path, Image { snapshots: vec!["snap-0".into(), "snap-1".into()], ..image })
+        })
+    })
+}
+
+pub fn snapshots(host: &Host, away: bool) -> (Vec<String>, Option<String>) {
+    let simulation = host.simulation();
+    let machine = if away { &simulation.hosts["node2"] } else { &simulation.here };
+    let domain = machine.find(UUID).unwrap();
+    (domain.snapshots.keys().cloned().collect(), domain.current_snapshot.clone())
 }
