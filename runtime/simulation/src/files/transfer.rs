@@ -11,8 +11,8 @@ use crate::Simulation;
 impl Executor for Simulation {
     fn copy(&mut self, source: &Place, target: &Place) -> Result<u64, Failure> {
         let disk = self.disk(&source.on)?;
-        let from = disk.find(&source.path, Access::ReadOnly, Last::Keep)?;
-        let entry = disk.entry(&source.path, Last::Keep)?.clone();
+        let from = disk.find(&source.path, Access::ReadOnly, Last::Follow)?;
+        let entry = disk.entry(&source.path, Last::Follow)?.clone();
         let mut disk = self.disk(&target.on)?;
         if source.on == target.on {
             let to = disk.slot(&target.path)?;

@@ -18,7 +18,7 @@ impl<E: Executor> Plan<E> {
     }
 
     fn copy_all(&mut self, effect: &Effect, source: &Place, target: &Place) -> Result<(Answer, bool), Failure> {
-        let from = self.found(source, Last::Keep)?;
+        let from = self.found(source, Last::Follow)?;
         let mut left = MOST;
         self.import_tree(&source.on, &from, &mut left)?;
         let mut all = Vec::new();
