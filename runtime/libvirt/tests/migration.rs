@@ -238,9 +238,9 @@ fn the_deadline_ends_it() {
     }
 }
 
-/// The connection is cut at a call of the migration: whatever became of it, it is `unknown` here, and one of
+/// The connection is lost at a call of the migration: whatever became of it, it is `unknown` here, and one of
 /// the two has the guest. (libvirt leaves it paused at the source where it cannot know either.)
-fn cut(through: impl Fn(&Pair, &Path) -> (Proxy, bool), procedure: u32) {
+fn lost(through: impl Fn(&Pair, &Path) -> (Proxy, bool), procedure: u32, how: impl Fn(&Proxy, u32)) {
     let pair = Pair::start().unwrap();
     let (proxy, at_source) = through(&pair, &pair.storage().join("proxy"));
     let mut here = source(&pair);
@@ -255,7 +255,7 @@ fn cut(through: impl Fn(&Pair, &Path) -> (Proxy, bool), procedure: u32) {
             Session::new(&proxy.uri(), &Hello::new(policy, HOUR))
         }
     };
-    proxy.cut_at(procedure);
+    how(&proxy, procedure);
     let failure = moving.migrate(&HERE, &guest.name, &shared(&target)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Unknown, "{failure}");
     assert!(failure.message.contains("both hosts"), "{failure}");
@@ -264,6 +264,8 @@ fn cut(through: impl Fn(&Pair, &Path) -> (Proxy, bool), procedure: u32) {
     let mut there = destination(&pair);
     until("one that has it", || {
         let (here, there) = (state(&mut moving, &guest), state(&mut there, &guest));
+        let running = [&here, &there].map(|state| *state == Ok(State::Running));
+        assert_ne!(running, [true, true], "two of one guest on one disk");
         Ok((here.is_ok() || there == Ok(State::Running)).then_some(()))
     })
     .unwrap();
@@ -271,12 +273,21 @@ fn cut(through: impl Fn(&Pair, &Path) -> (Proxy, bool), procedure: u32) {
 
 #[test]
 fn a_lost_source_leaves_it_open() {
-    cut(|pair, socket| (Proxy::start(&pair.source.socket(), socket), true), MIGRATE_PERFORM3_PARAMS);
+    let source = |pair: &Pair, socket: &Path| (Proxy::start(&pair.source.socket(), socket), true);
+    lost(source, MIGRATE_PERFORM3_PARAMS, Proxy::cut_at);
 }
 
 #[test]
 fn a_lost_destination_leaves_it_open() {
-    cut(|pair, socket| (Proxy::start(&pair.destination.socket(), socket), false), MIGRATE_FINISH3_PARAMS);
+    let destination = |pair: &Pair, socket: &Path| (Proxy::start(&pair.destination.socket(), socket), false);
+    lost(destination, MIGRATE_FINISH3_PARAMS, Proxy::cut_at);
+}
+
+/// The daemon is there and says nothing: half a minute of asking for a sign of life in vain.
+#[test]
+fn a_silent_destination_is_a_lost_one() {
+    let destination = |pair: &Pair, socket: &Path| (Proxy::start(&pair.destination.socket(), socket), false);
+    lost(destination, MIGRATE_FINISH3_PARAMS, Proxy::silence_at);
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub struct Proxy {
 #[derive(Default)]
 struct State {
     cut_at: Option<u32>,
+    silence_at: Option<u32>,
     connections: usize,
     calls: Vec<u32>,
     open: Vec<UnixStream>,
@@ -55,6 +56,11 @@ impl Proxy {
         self.state.lock().unwrap().cut_at = Some(procedure);
     }
 
+    /// The next time this call is made the daemon gets it, and nothing more comes back on that connection.
+    pub fn silence_at(&self, procedure: u32) {
+        self.state.lock().unwrap().silence_at = Some(procedure);
+    }
+
     /// Cuts all connections.
     pub fn cut_now(&self) {
         for stream in self.state.lock().unwrap().open.drain(..) {
@@ -75,10 +81,11 @@ impl Proxy {
 
 fn connect(client: UnixStream, daemon: UnixStream, state: &Arc<Mutex<State>>) {
     let cut = Arc::new(Mutex::new(false));
+    let silent = Arc::new(Mutex::new(false));
     let (mut from_client, mut to_daemon) = (client.try_clone().unwrap(), daemon.try_clone().unwrap());
     state.lock().unwrap().open.extend([client.try_clone().unwrap(), daemon.try_clone().unwrap()]);
     let (mut from_daemon, mut to_client) = (daemon, client);
-    let (state, cutting) = (state.clone(), cut.clone());
+    let (state, cutting, silencing) = (state.clone(), cut.clone(), silent.clone());
     std::thread::spawn(move || {
         while let Ok(packet) = packet(&mut from_client) {
             let mut state = state.lock().unwrap();
@@ -87,6 +94,10 @@ fn connect(client: UnixStream, daemon: UnixStream, state: &Arc<Mutex<State>>) {
             if call.is_some() && state.cut_at == call {
                 state.cut_at = None;
                 *cutting.lock().unwrap() = true;
+            }
+            if call.is_some() && state.silence_at == call {
+                state.silence_at = None;
+                *silencing.lock().unwrap() = true;
             }
             drop(state);
             if to_daemon.write_all(&packet).is_err() {
@@ -97,6 +108,9 @@ fn connect(client: UnixStream, daemon: UnixStream, state: &Arc<Mutex<State>>) {
     });
     std::thread::spawn(move || {
         while let Ok(packet) = packet(&mut from_daemon) {
+            if *silent.lock().unwrap() {
+                continue;
+            }
             if *cut.lock().unwrap() || to_client.write_all(&packet).is_err() {
                 break;
             }
