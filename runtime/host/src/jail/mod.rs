@@ -77,6 +77,7 @@ impl Jail {
 
     /// As [`Self::slot`], for a name in a folder that was found already.
     pub fn slot_in(&self, folder: Found, name: &OsStr) -> Result<Slot, Failure> {
+        one_component(name)?;
         let slot = Slot::new(folder, name.to_owned());
         self.changeable(&slot.shown(), &slot)?;
         Ok(slot)
@@ -135,6 +136,7 @@ impl Jail {
 
     /// What this name in a folder is; a link itself, not what it leads to.
     pub fn look(&self, folder: &Found, name: &OsStr) -> Result<Found, Failure> {
+        one_component(name)?;
         let mut position = folder.position().to_vec();
         position.push(name.to_owned());
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -147,6 +149,7 @@ impl Jail {
     /// Goes into the folder `name`; makes it where it is missing and `make` says with which permission
     /// bits. Returns whether it was made. Links are not followed.
     pub fn enter(&self, folder: &Found, name: &OsStr, make: Option<Mode>) -> Result<(Found, bool), Failure> {
+        one_component(name)?;
         let mut position = folder.position().to_vec();
         position.push(name.to_owned());
         let path = absolute(&position);
@@ -259,6 +262,16 @@ impl Jail {
             shown(absolute(position)),
         )))
     }
+}
+
+/// Whoever hands names on has looked at them; here is where it would matter if somebody forgot.
+fn one_component(name: &OsStr) -> Result<(), Failure> {
+    match name.as_bytes() {
+        b"" | b"." | b".." => {}
+        bytes if bytes.iter().any(|byte| matches!(byte, b'/' | 0)) => {}
+        _ => return Ok(()),
+    }
+    Err(Failure::invalid(format!("{:?}: is no name in a folder", shown(name))))
 }
 
 fn unchangeable(path: &str) -> Failure {
