@@ -130,7 +130,7 @@ impl Cut {
         kill_process(Pid::from_raw(client).ok_or("no client")?, Signal::KILL)?;
         // What else is on its way comes through, as the kernel would have it.
         let _ = std::io::copy(&mut from, &mut into);
-        drop(into);
+        drop((from, into));
         child.wait()?;
         Ok(())
     }

@@ -3,12 +3,13 @@
 
 mod support;
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use remotes_effect::policy::{ArgumentPattern, LibvirtGrant, Pattern, Policy, ToolGrant};
 use remotes_effect::types::{FailureKind as K, Node};
-use remotes_effect::{Answer, filesystem, image, libvirt, tools};
+use remotes_effect::{Answer, filesystem, image, libvirt, tools, transfer};
 use support::cloud::Cloud;
 use support::{done, refused};
 
@@ -160,4 +161,40 @@ fn a_tree_that_is_elsewhere_is_the_policys() {
     done(&mut machine(policy.clone()), stat());
     let elsewhere = Policy { remote_directory: Some(cloud.world.at("nowhere")), ..policy };
     assert_eq!(refused(&mut machine(elsewhere), stat()), K::Unavailable);
+}
+
+#[test]
+fn a_host_that_accepts_and_says_nothing_is_given_up_before_the_deadline() {
+    let Some(cloud) = Cloud::new() else { return };
+    let hole = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let config = format!("Host hole\nHostName 127.0.0.1\nPort {}\n", hole.local_addr().unwrap().port());
+    cloud.world.file("ssh", config).file("here/file", "x");
+    // Far longer than ssh is told to wait.
+    let mut machine = cloud.machine_for(cloud.policy(), Duration::from_secs(3600));
+    machine = machine.with_ssh_configuration(cloud.world.path.join("ssh"));
+    assert_eq!(refused(&mut machine, filesystem::Effect::Stat { at: cloud.on("hole", "there") }), K::Unavailable);
+    let (source, target) = (support::place(cloud.world.at("here/file")), cloud.on("hole", "there/file"));
+    assert_eq!(refused(&mut machine, transfer::Effect::Copy { source, target }), K::Unavailable);
+    // A deadline that comes first is kept.
+    let mut machine = cloud.machine_for(cloud.policy(), Duration::from_millis(500));
+    machine = machine.with_ssh_configuration(cloud.world.path.join("ssh"));
+    assert_eq!(refused(&mut machine, filesystem::Effect::Stat { at: cloud.on("hole", "there") }), K::Timeout);
+}
+
+#[test]
+fn a_host_that_falls_silent_is_given_up_before_the_deadline() {
+    use filesystem::Effect as E;
+    let Some(cloud) = Cloud::new() else { return };
+    let mut machine = cloud.machine_for(cloud.policy(), Duration::from_secs(3600));
+    done(&mut machine, E::Stat { at: cloud.on("node1", "there") });
+    let sessions = cloud.stop_sessions();
+    let effect = E::MakeDirectory { at: cloud.on("node1", "there/new"), mode: 0o755 };
+    // It may have got as far as the host.
+    assert_eq!(refused(&mut machine, effect), K::Unknown);
+    assert!(!sessions.is_empty());
+    for session in sessions {
+        let _ = rustix::process::kill_process(session, rustix::process::Signal::KILL);
+    }
+    // The next one finds a new way.
+    done(&mut machine, E::Stat { at: cloud.on("node1", "there") });
 }

@@ -65,6 +65,7 @@ fn a_folder_with_all_that_is_below_it() {
     mode(&world.path.join("a/5/disk.0.snap/0"), 0o600);
     // What the target has beside it stays.
     world.file("b/5/disk.0.snap/0", "old").file("b/5/disk.0.snap/other", "other").link("b/5/disk.0", "disk.0.snap/0");
+    world.file("b/5/image", "old");
     let mut machine = world.machine(&[("a", RO), ("b", RW), ("images", RO)]);
     for _ in 0..2 {
         assert_eq!(bytes(&mut machine, copy(&world, "a/5", "b/5")), 10);
@@ -81,16 +82,19 @@ fn a_folder_with_all_that_is_below_it() {
 }
 
 #[test]
-fn what_is_made_meanwhile_is_not_copied_again() {
+fn a_folder_is_not_copied_into_itself() {
     let world = Sandbox::new();
-    world.file("a/x/file", "content");
-    let mut machine = world.machine(&[("a", RW)]);
-    assert_eq!(bytes(&mut machine, copy(&world, "a/x", "a/x/inner")), 7);
-    assert_eq!(world.names("a/x"), ["file", "inner"]);
-    assert_eq!(world.names("a/x/inner"), ["file"]);
+    world.file("a/x/file", "content").folder("a/x/below").link("a/x/here", ".").link("a/y", world.at("a/x"));
     let before = snapshot(&world.path);
-    assert_eq!(bytes(&mut machine, copy(&world, "a/x", "a/x")), 14);
+    let mut machine = world.machine(&[("a", RW)]);
+    for target in ["a/x/inner", "a/x/below/inner", "a/x/here/inner", "a/y/inner", "a/x/new/inner"] {
+        assert_eq!(refused(&mut machine, copy(&world, "a/x", target)), K::Invalid, "{target}");
+        assert_eq!(refused(&mut machine, copy(&world, "a/y", target)), K::Invalid, "{target}");
+    }
+    assert_eq!(bytes(&mut machine, copy(&world, "a/x", "a/x")), 7);
     assert_eq!(before, snapshot(&world.path));
+    // Beside it, under a name that begins like its own.
+    assert_eq!(bytes(&mut machine, copy(&world, "a/x", "a/xx")), 7);
 }
 
 #[test]
@@ -130,13 +134,13 @@ fn other_things_are_refused_by_name_before_anything_is_copied() {
 fn what_is_in_the_way_stays() {
     let world = Sandbox::new();
     world.file("a/file", "new").file("a/folder/inner", "new").link("a/links/name", "x");
-    world.folder("b/file").file("b/folder", "old").file("b/links/name", "old");
+    world.folder("b/file").file("b/folder", "old").folder("b/links/name");
     world.file("b/deep/inner/x", "old").folder("ro/sub");
     let before = snapshot(&world.path);
     let mut machine = world.machine(&[("a", RO), ("b", RW), ("ro", RO), ("b/deep/inner", RO)]);
     assert_eq!(refused(&mut machine, copy(&world, "a/file", "b/file")), K::Invalid);
     assert_eq!(refused(&mut machine, copy(&world, "a/folder", "b/folder")), K::Exists);
-    assert_eq!(refused(&mut machine, copy(&world, "a/links", "b/links")), K::Exists);
+    assert_eq!(refused(&mut machine, copy(&world, "a/links", "b/links")), K::Invalid);
     assert_eq!(refused(&mut machine, copy(&world, "a/file", "b/missing/file")), K::NotFound);
     assert_eq!(refused(&mut machine, copy(&world, "a/folder", "ro/sub")), K::Denied);
     // A folder that is granted for reading only, below one that may be changed.

@@ -205,16 +205,19 @@ fn tasks((source, target): &(Place, Place)) -> Vec<&'static str> {
 }
 
 /// Kills at many places, in each direction, on each side.
-fn kills(cloud: &Cloud, from: &str, to: &str, mut check: impl FnMut(&str, Option<&Failure>)) {
+fn kills(
+    cloud: &Cloud,
+    (from, to): (&str, &str),
+    places: impl Fn(u64) -> Vec<u64>,
+    mut check: impl FnMut(&str, Option<&Failure>),
+) {
     let mut kills = 0;
     for way in ways(cloud, from, to) {
         let cut = Cut { cloud, way: way.clone() };
         for task in tasks(&way) {
             check("prepare", None);
             let total = cut.total(task);
-            let places =
-                (0..6).map(|part| total * part / 6).chain([1, 9, total - 1, total - 42, total - 75, total - 76]);
-            for bytes in places {
+            for bytes in places(total) {
                 for victim in ["itself", "client"] {
                     check("prepare", None);
                     let answer = cut.at(task, bytes, victim);
@@ -236,7 +239,9 @@ fn killed_anywhere_a_file_is_as_before_or_new() {
     let (new, target) = (cloud.world.path.join("here/disk"), cloud.world.path.join("there/disk"));
     disk(&new);
     let new = std::fs::read(&new).unwrap();
-    kills(&cloud, "here/disk", "there/disk", |what, failure| {
+    // In the greeting, in the content, within and between the last records.
+    let places = |total| vec![0, 100, total / 2, total - 75, total - 42, total - 1];
+    kills(&cloud, ("here/disk", "there/disk"), places, |what, failure| {
         if what == "prepare" {
             return std::fs::write(&target, "old").unwrap();
         }
@@ -262,7 +267,9 @@ fn killed_anywhere_the_files_of_a_folder_are_whole() {
         world.file(&format!("here/5/{name}"), new(name));
     }
     world.link("here/5/link", "a").folder("here/5/empty");
-    kills(&cloud, "here/5", "there/5", |what, _| {
+    // In the first, the second and the third file.
+    let places = |total| vec![total / 5, total / 2, total * 4 / 5];
+    kills(&cloud, ("here/5", "there/5"), places, |what, _| {
         if what == "prepare" {
             let _ = std::fs::remove_dir_all(world.path.join("there/5"));
             world.file("there/5/a", "old").file("there/5/kept", "kept");

@@ -77,6 +77,7 @@ impl Jail {
 
     /// As [`Self::slot`], for a name in a folder that was found already.
     pub fn slot_in(&self, folder: Found, name: &OsStr) -> Result<Slot, Failure> {
+        one_component(name)?;
         let slot = Slot::new(folder, name.to_owned());
         self.changeable(&slot.shown(), &slot)?;
         Ok(slot)
@@ -98,11 +99,11 @@ impl Jail {
     /// is all that may be done there.
     pub fn referred(&self, from: &Found, reference: &[u8]) -> Result<Found, Failure> {
         let position = from.position();
-        self.lead(&position[..position.len().saturating_sub(1)], reference, Last::Follow)
+        self.lead(&position[..position.len().saturating_sub(1)], reference, Last::Follow, Access::ReadOnly)
     }
 
     /// Whether a link in this folder may have this target, of which nothing need be there yet: it must lie
-    /// below a granted folder. `..` in it is refused, since its meaning changes with what is on the way.
+    /// below a folder that is granted for writing, since others follow the link with more rights. `..` in it is refused, since its meaning changes with what is on the way.
     pub fn linkable(&self, folder: &Found, target: &[u8]) -> Result<(), Failure> {
         let path = shown(OsStr::from_bytes(target));
         if target.is_empty() || target.len() > LONGEST_PATH || target.contains(&0) {
@@ -113,14 +114,14 @@ impl Jail {
         if steps(target).any(|step| step == Step::Up) {
             return Err(Failure::denied(format!("{path}: `..` is not allowed in a link's target")));
         }
-        match self.lead(folder.position(), target, Last::Keep) {
+        match self.lead(folder.position(), target, Last::Keep, Access::ReadWrite) {
             Err(failure) if failure.kind != FailureKind::NotFound => Err(failure),
             _ => Ok(()),
         }
     }
 
     /// Where a reference leads that is read in this folder.
-    fn lead(&self, folder: &[OsString], reference: &[u8], last: Last) -> Result<Found, Failure> {
+    fn lead(&self, folder: &[OsString], reference: &[u8], last: Last, wanted: Access) -> Result<Found, Failure> {
         let path = shown(OsStr::from_bytes(reference));
         let mut from_root = Vec::new();
         if reference.first() != Some(&b'/') {
@@ -129,12 +130,13 @@ impl Jail {
         from_root.extend(steps(reference));
         let mut hops = 0;
         let found = Walk::from_root(self, &path, from_root, last, &mut hops)?.run()?;
-        self.authorise(&path, found.position(), found.grant(), Access::ReadOnly)?;
+        self.authorise(&path, found.position(), found.grant(), wanted)?;
         Ok(found)
     }
 
     /// What this name in a folder is; a link itself, not what it leads to.
     pub fn look(&self, folder: &Found, name: &OsStr) -> Result<Found, Failure> {
+        one_component(name)?;
         let mut position = folder.position().to_vec();
         position.push(name.to_owned());
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -147,6 +149,7 @@ impl Jail {
     /// Goes into the folder `name`; makes it where it is missing and `make` says with which permission
     /// bits. Returns whether it was made. Links are not followed.
     pub fn enter(&self, folder: &Found, name: &OsStr, make: Option<Mode>) -> Result<(Found, bool), Failure> {
+        one_component(name)?;
         let mut position = folder.position().to_vec();
         position.push(name.to_owned());
         let path = absolute(&position);
@@ -259,6 +262,16 @@ impl Jail {
             shown(absolute(position)),
         )))
     }
+}
+
+/// Whoever hands names on has looked at them; here is where it would matter if somebody forgot.
+fn one_component(name: &OsStr) -> Result<(), Failure> {
+    match name.as_bytes() {
+        b"" | b"." | b".." => {}
+        bytes if bytes.iter().any(|byte| matches!(byte, b'/' | 0)) => {}
+        _ => return Ok(()),
+    }
+    Err(Failure::invalid(format!("{:?}: is no name in a folder", shown(name))))
 }
 
 fn unchangeable(path: &str) -> Failure {

@@ -68,6 +68,11 @@ impl Found {
         (self.stat.st_dev, self.stat.st_ino) == (other.st_dev, other.st_ino)
     }
 
+    /// Whether its way leads through the other, or ends there.
+    pub fn is_at_or_below(&self, other: &Self) -> bool {
+        self.position.starts_with(&other.position)
+    }
+
     pub(super) fn is_link(&self) -> bool {
         self.kind() == FileType::Symlink
     }

@@ -47,6 +47,7 @@ impl<'a> Transfer<'a> {
 impl Executor for Transfer<'_> {
     fn copy(&mut self, source: &Place, target: &Place) -> Result<u64, Failure> {
         let from = Source::survey(self.jail, &source.path, self.deadline)?;
+        from.check_target(&target.path)?;
         let mut copying = Copying {
             target: Target::new(self.jail, &target.path, self.deadline),
             deadline: self.deadline,

@@ -71,7 +71,7 @@ impl Peer {
         // A server that ended at once says more on its way out than the broken pipe.
         let greeted = frame::write(pipes.get_mut(), hello).and_then(|()| frame::write(pipes.get_mut(), errand));
         let ready: Result<Ready, FrameError> = frame::read_within(&mut pipes, MAX_FRAME);
-        match ready.and_then(|_| greeted) {
+        match ready.and(greeted) {
             Ok(()) => Ok(Self { name, pipes }),
             Err(error) => Err(unready(&name, &error, &pipes.get_mut().last_words())),
         }

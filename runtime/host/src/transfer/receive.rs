@@ -76,18 +76,17 @@ impl<'a> Receiver<'a> {
                 Record::File { name, mode, size } => {
                     self.expect(&name)?;
                     self.file(&mut records, &name, mode, size)?;
+                    if self.target.is_outside() {
+                        return Ok(self.bytes);
+                    }
                 }
                 Record::Link { name, target } if !self.target.is_outside() => {
                     self.expect(&name)?;
                     self.target.link(&name, &target)?;
                 }
                 Record::End { bytes } if !self.target.is_new() && self.target.is_outside() => {
-                    return match bytes == self.bytes {
-                        true => Ok(bytes),
-                        false => {
-                            Err(StreamError::Malformed("the bytes of its files are not as many as it says").into())
-                        }
-                    };
+                    self.count(bytes)?;
+                    return Ok(bytes);
                 }
                 Record::Failed(failure) => return Err(ReceiveError::Sender(failure)),
                 _ => return Err(StreamError::Malformed("a record out of order").into()),
@@ -105,6 +104,7 @@ impl<'a> Receiver<'a> {
         }
     }
 
+    /// One file. Where there is no other, it is put into its place when the whole stream is there.
     fn file<R: Read>(
         &mut self,
         records: &mut RecordReader<R>,
@@ -115,10 +115,23 @@ impl<'a> Receiver<'a> {
         let slot = self.target.slot(name)?;
         let new = beside(&slot, size)?;
         self.content(records, &new, size)?;
-        self.target.put(new, mode)?;
         let sum = self.bytes.checked_add(size);
         self.bytes = sum.ok_or(StreamError::Malformed("more bytes than can be counted"))?;
-        Ok(())
+        if self.target.is_outside() {
+            match records.next()? {
+                Record::End { bytes } => self.count(bytes)?,
+                Record::Failed(failure) => return Err(ReceiveError::Sender(failure)),
+                _ => return Err(StreamError::Malformed("a record behind the last one").into()),
+            }
+        }
+        Ok(self.target.put(new, mode)?)
+    }
+
+    fn count(&self, bytes: u64) -> Result<(), StreamError> {
+        match bytes == self.bytes {
+            true => Ok(()),
+            false => Err(StreamError::Malformed("the bytes of its files are not as many as it says")),
+        }
     }
 
     fn content<R: Read>(

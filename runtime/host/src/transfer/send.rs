@@ -62,6 +62,7 @@ impl<W: Write> Sender<W> {
             self.refuse(failure);
         }
         sent?;
+        self.effective = true;
         self.records.end(self.bytes)?;
         Ok(self.bytes)
     }
@@ -72,7 +73,7 @@ impl<W: Write> Sender<W> {
         let _ = self.records.failed(failure);
     }
 
-    /// Whether the receiver may have changed anything: it was sent a folder, a link, or the end of a file.
+    /// Whether the receiver may have changed anything: it was sent a folder, or the end of everything.
     pub fn may_have_changed(&self) -> bool {
         self.effective
     }
@@ -122,14 +123,12 @@ impl<W: Write> Visitor for Sender<W> {
             self.extent(&file, found, start, end)?;
             position = end;
         }
-        self.effective = true;
         self.records.complete()?;
         self.bytes = self.bytes.saturating_add(size);
         Ok(())
     }
 
     fn link(&mut self, name: &OsStr, target: &[u8]) -> Result<(), SendError> {
-        self.effective = true;
         Ok(self.records.link(name, target)?)
     }
 }

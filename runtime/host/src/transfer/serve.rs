@@ -74,6 +74,7 @@ fn broken(error: &StreamError, touched: bool) -> Failure {
     let message = format!("the transfer broke off: {error}; {target}");
     match error {
         _ if error.is_timeout() => Failure::timeout(message),
+        StreamError::Io(_) | StreamError::Ended if touched => Failure::unknown(message),
         StreamError::Io(_) | StreamError::Ended => Failure::unavailable(message),
         StreamError::Malformed(_) => Failure::invalid(message),
         StreamError::Digest => Failure::failed(message),

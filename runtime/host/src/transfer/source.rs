@@ -5,13 +5,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use remotes_effect::deadline::Deadline;
-use remotes_effect::policy::Access;
-use remotes_effect::types::Failure;
+use remotes_effect::policy::{Access, normalized};
+use remotes_effect::types::{Failure, FailureKind};
 use rustix::fs::{Dir, FileType, OFlags};
 
 use crate::filesystem::link;
 use crate::jail::{Found, Jail, Last};
-use crate::report::{failure, timeout};
+use crate::report::{failure, shown, timeout};
 
 /// Files, folders and links in one copy.
 pub(super) const MAX_ENTRIES: usize = 100_000;
@@ -56,6 +56,26 @@ impl<'a> Source<'a> {
         let mut survey = Survey { jail, deadline, entries: 0 };
         let content = survey.look(&root, 0)?;
         Ok(Self { jail, deadline, root, content })
+    }
+
+    /// Refuses a folder that would be copied into itself.
+    pub fn check_target(&self, path: &str) -> Result<(), Failure> {
+        let names = normalized(path)?;
+        for count in (0..names.len()).rev() {
+            let above = format!("/{}", names[..count].join("/"));
+            match self.jail.find(&above, Access::ReadOnly, Last::Follow) {
+                Ok(folder) if folder.is_at_or_below(&self.root) => {
+                    return Err(Failure::invalid(format!(
+                        "{}: a folder cannot be copied into itself ({})",
+                        self.root.shown(),
+                        shown(path)
+                    )));
+                }
+                Err(failure) if failure.kind == FailureKind::NotFound => {}
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     /// Shows each thing to the visitor, folders before what is in them; the first one has no name.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::types::{Failure, FailureKind};
-use rustix::fs::{FileType, Mode};
+use rustix::fs::Mode;
 
 use super::source::{MAX_DEPTH, MAX_ENTRIES};
 use crate::beside::{self, Beside};
@@ -102,13 +102,11 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Makes a link, in place of another link.
+    /// Makes a link, in place of a file or another link.
     pub fn link(&mut self, name: &OsStr, target: &[u8]) -> Result<(), Failure> {
         let slot = self.slot(name)?;
-        let is_link =
-            |slot: &Slot| Ok(slot.stat()?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_symlink()));
         match link::make(self.jail, &slot, target) {
-            Err(failure) if failure.kind == FailureKind::Exists && is_link(&slot)? => beside::link(&slot, target)?,
+            Err(failure) if failure.kind == FailureKind::Exists => beside::link(&slot, target)?,
             result => result?,
         }
         self.touched = true;

@@ -9,6 +9,7 @@ use remotes_effect::policy::{PathGrants, Pattern, Policy};
 use remotes_effect::types::{Node, Place};
 use remotes_host::{Machine, Surroundings};
 use remotes_test_support::{Sshd, until};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{RW, Sandbox, example};
 
@@ -70,6 +71,28 @@ impl Cloud {
             Ok((!runs).then_some(()))
         })
         .unwrap();
+    }
+
+    /// Stops the processes of sshd that serve connections, as a host that has lost its power would stop.
+    pub fn stop_sessions(&self) -> Vec<Pid> {
+        let children = |parent: i32| {
+            let path = format!("/proc/{parent}/task/{parent}/children");
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            text.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()
+        };
+        let is_sshd =
+            |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("sshd"));
+        let mut all = children(self.sshd.id() as i32);
+        let mut next = 0;
+        while next < all.len() {
+            all.extend(children(all[next]));
+            next += 1;
+        }
+        let sessions: Vec<Pid> = all.into_iter().filter(is_sshd).filter_map(Pid::from_raw).collect();
+        for session in &sessions {
+            kill_process(*session, Signal::STOP).unwrap();
+        }
+        sessions
     }
 
     /// A path on a host.
