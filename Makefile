@@ -24,10 +24,13 @@ LOCKED := $(if $(CI),--locked)
 DRIVERS := $(sort $(patsubst guests/%/policy.toml,%,$(wildcard guests/*/policy.toml)))
 HOSTILE := $(if $(wildcard tests/containment/guests/Cargo.toml),containment-guests)
 
-.PHONY: help setup build demo test bench lint fuzz install clean hostile
+# Where `make setup` unpacks the kernel of the machine that drivers are tried in.
+KERNEL := $(abspath $(TARGET))/kernel
+
+.PHONY: help setup build demo test test-kernel bench lint fuzz install clean hostile
 
 help: ## Lists what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Brings a Debian 12 to where everything builds and tests (root or sudo)
 	@scripts/setup
@@ -48,7 +51,11 @@ hostile:
 
 test: setup ## All tests; real QEMU guests on a private libvirtd included
 	@$(MAKE) build hostile
-	@REMOTES_DIST=$(DIST) scripts/test --profile $(PROFILE) $(LOCKED)
+	@REMOTES_DIST=$(DIST) REMOTES_KERNEL=$(KERNEL) scripts/test --profile $(PROFILE) $(LOCKED)
+
+test-kernel: setup ## Network drivers on a Debian kernel, in a machine that QEMU emulates (part of `make test`)
+	@$(MAKE) build
+	@REMOTES_DIST=$(DIST) REMOTES_KERNEL=$(KERNEL) $(CARGO) test --profile $(PROFILE) $(LOCKED) -p remotes-kernel-tests
 
 bench: setup ## Measures the promises about speed and memory, as a table and as JSON
 	@$(MAKE) build PROFILE=release

@@ -15,25 +15,27 @@ pub enum Taps {
 impl Taps {
     /// Asks the hypervisor. A machine that is gone, or not known yet, has no taps.
     pub fn find(vm: &Vm, deploy_id: &str) -> Self {
-        if vm.vm_mad == "lxc" {
-            return Self::Container(deploy_id.to_owned());
-        }
-        let Some(id) = Self::domain(vm, deploy_id) else { return Self::Domain(Vec::new()) };
-        let names = libvirt::xml(&here(), id).and_then(|xml| names(&xml));
-        Self::Domain(names.unwrap_or_else(|failure| {
+        Self::ask(vm, deploy_id).unwrap_or_else(|failure| {
+            let id = Self::domain(vm, deploy_id).unwrap_or_default();
             warning!("the interfaces of {id} are not known: {}", failure.message);
-            Vec::new()
-        }))
+            Self::Domain(Vec::new())
+        })
     }
 
-    /// What the hypervisor knows a machine by.
+    /// The same where a hypervisor that does not answer is a failure.
+    pub fn ask(vm: &Vm, deploy_id: &str) -> Result<Self, Failure> {
+        if vm.vm_mad == "lxc" {
+            return Ok(Self::Container(deploy_id.to_owned()));
+        }
+        match Self::domain(vm, deploy_id) {
+            Some(id) => libvirt::xml(&here(), id).and_then(|xml| names(&xml)).map(Self::Domain),
+            None => Ok(Self::Domain(Vec::new())),
+        }
+    }
+
+    /// How libvirt knows the machine; none where it does not yet.
     pub fn domain<'a>(vm: &'a Vm, deploy_id: &'a str) -> Option<&'a str> {
         Some(deploy_id).filter(|id| !matches!(*id, "" | "-")).or(vm.deploy_id.as_deref())
-    }
-
-    /// Whether the hypervisor has an interface of this name.
-    pub fn has(&self, tap: &str) -> bool {
-        matches!(self, Self::Domain(names) if names.iter().any(|(_, name)| name == tap))
     }
 
     /// The tap of an interface.

@@ -1,6 +1,6 @@
 //! Recorded cases of the stock drivers, replayed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use remotes_effect::vnm::Call;
 use serde_json::Value;
@@ -21,7 +21,12 @@ fn all() -> PathBuf {
 impl Case {
     /// Reads a case.
     pub fn read(name: &str) -> Self {
-        let folder = all().join(name);
+        Self::below(&all(), name)
+    }
+
+    /// Reads a case of another folder.
+    pub fn below(folder: &Path, name: &str) -> Self {
+        let folder = folder.join(name);
         let input =
             std::fs::read_to_string(folder.join("input.json")).unwrap_or_else(|error| panic!("{name}: {error}"));
         Self { folder, input: serde_json::from_str(&input).unwrap() }
@@ -33,6 +38,11 @@ impl Case {
             std::fs::read_dir(all()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    /// What was recorded of the call.
+    pub fn input(&self) -> &Value {
+        &self.input
     }
 
     /// A file of the case.

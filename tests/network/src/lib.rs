@@ -8,11 +8,13 @@
 use std::sync::Arc;
 
 mod case;
+mod elsewhere;
 mod grounds;
 mod state;
 mod switch;
 
 pub use case::{Case, assert_state};
+pub use elsewhere::Elsewhere;
 pub use grounds::{Grounds, Outcome, sh};
 pub use state::State;
 pub use switch::{SwitchState, switched, until};

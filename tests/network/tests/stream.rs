@@ -1,63 +1,18 @@
 //! Packets on their way through a bridge while the security groups of a machine change.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::fs::File;
 use std::net::UdpSocket;
-use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use remotes_effect::vnm::Call;
-use remotes_network_tests::{Grounds, isolated, sh};
+use remotes_network_tests::{Elsewhere, Grounds, isolated, sh};
 
 /// A port that both rule sets open, one that neither does.
 const OPEN: u16 = 5000;
 const CLOSED: u16 = 6000;
-
-/// A network namespace that lives as long as a process of the test's.
-struct Elsewhere(Child);
-
-impl Elsewhere {
-    fn new() -> Self {
-        let child = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().unwrap();
-        let own = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-        let namespace = format!("/proc/{}/ns/net", child.id());
-        for _ in 0..10_000 {
-            if std::fs::read_link(&namespace).is_ok_and(|other| other != own) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Self(child)
-    }
-
-    fn run<T: Send + 'static>(&self, what: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-        let namespace = File::open(format!("/proc/{}/ns/net", self.0.id())).unwrap();
-        std::thread::spawn(move || {
-            nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
-            what()
-        })
-    }
-
-    /// Plugs it into the bridge br0 by a port of this name.
-    fn plug(&self, port: &str, address: &'static str, mac: &str) {
-        let id = self.0.id();
-        sh(&format!("ip link add {port} type veth peer name inner; ip link set inner address {mac} netns {id}"));
-        sh(&format!("ip link set {port} master br0 up"));
-        self.run(move || sh(&format!("ip link set lo up; ip addr add {address}/24 dev inner; ip link set inner up")))
-            .join()
-            .unwrap();
-    }
-}
-
-impl Drop for Elsewhere {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn rule(range: &str, more: &str) -> String {
     format!(
@@ -98,9 +53,13 @@ fn a_changing_group_neither_opens_nor_interrupts() {
     isolated(|| {
         sh("ip link add br0 type bridge; ip link set br0 up");
         sh("sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1");
-        let (guest, other) = (Elsewhere::new(), Elsewhere::new());
-        guest.plug("one-7-0", "10.9.0.7", "02:00:00:00:00:07");
-        other.plug("eth1", "10.9.0.1", "02:00:00:00:00:01");
+        let (guest, other) = (Elsewhere::default(), Elsewhere::default());
+        for (machine, port, address, mac) in
+            [(&guest, "one-7-0", "10.9.0.7", "02:00:00:00:00:07"), (&other, "eth1", "10.9.0.1", "02:00:00:00:00:01")]
+        {
+            machine.plug(port, mac);
+            machine.run(move || sh(&format!("ip addr add {address}/24 dev inner"))).join().unwrap();
+        }
         let mut grounds = Grounds::default();
         grounds.domain(DOMAIN);
         // One lets the port through by itself, one by a network; what else they say differs.

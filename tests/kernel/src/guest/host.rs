@@ -1,0 +1,91 @@
+//! The machine as a host of OpenNebula's: the tree, and calls as oned makes them.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use remotes_network_tests::{Case, sh};
+use serde_json::Value;
+
+const TREE: &str = "/var/tmp/one";
+/// What libvirt's test driver reads its domains from.
+const NODE: &str = "/tmp/node.xml";
+
+/// What an action left.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Configures the tree for a case, with its domains known to libvirt.
+pub fn configure(case: &Case) {
+    fs::create_dir_all(format!("{TREE}/etc/vnm")).unwrap();
+    fs::write(format!("{TREE}/etc/vnm/OpenNebulaNetwork.conf"), case.text("OpenNebulaNetwork.conf")).unwrap();
+    fs::create_dir_all(format!("{TREE}/etc/vmm/kvm")).unwrap();
+    fs::write(format!("{TREE}/etc/vmm/kvm/kvmrc"), format!("export LIBVIRT_URI=test://{NODE}\n")).unwrap();
+    let replies = case.input()["shims"]["virsh"]["replies"].as_array().into_iter().flatten();
+    let dumps = replies.filter(|reply| reply["args"].as_str().is_some_and(|it| it.contains("dumpxml")));
+    let domains: String = dumps.filter_map(|reply| reply["stdout"].as_str()).map(domain).collect();
+    fs::write(NODE, format!("<node>{domains}</node>")).unwrap();
+}
+
+/// A recorded domain as one of libvirt's test driver.
+fn domain(recorded: &str) -> String {
+    let Some((_, rest)) = recorded.split_once("<name>") else { return String::new() };
+    let (head, rest) = rest.split_once("<devices>").unwrap();
+    let more = "<memory>65536</memory><os><type>hvm</type></os>";
+    format!("<domain type='test'><name>{head}{more}<devices>{rest}")
+}
+
+/// Brings the host to where the recorded action began.
+pub fn prepare(case: &Case) {
+    configure(case);
+    for line in case.input()["setup"].as_array().into_iter().flatten() {
+        sh(line.as_str().unwrap());
+    }
+    for (number, prior) in case.input()["prior"].as_array().into_iter().flatten().enumerate() {
+        match prior["command"].as_str() {
+            Some(line) => drop(sh(line)),
+            None => {
+                let file = prior["vm_xml"].as_str().map_or_else(|| format!("prior-{}.xml", number + 1), str::to_owned);
+                let program =
+                    format!("{TREE}/vnm/{}/{}", prior["driver"].as_str().unwrap(), prior["action"].as_str().unwrap());
+                let outcome = call(&program, &prior["argv"], &(STANDARD.encode(case.text(&file)) + "\n"));
+                assert_eq!(outcome.code, Some(0), "before the action: {outcome:?}");
+            }
+        }
+    }
+}
+
+/// Makes the recorded call, and compares what oned sees of it.
+pub fn act(case: &Case) -> Outcome {
+    let outcome = call(case.input()["program"].as_str().unwrap(), &case.input()["argv"], &case.text("stdin.txt"));
+    let recorded = case.text("after/exit_code");
+    assert_eq!(outcome.code == Some(0), recorded.trim() == "0", "{outcome:?}");
+    assert_eq!(outcome.stdout, case.text("after/stdout"), "{outcome:?}");
+    outcome
+}
+
+/// Starts an action's program as the front-end does.
+fn call(program: &str, arguments: &Value, stdin: &str) -> Outcome {
+    assert!(Path::new(program).is_file(), "{program}: is not in the tree");
+    let arguments = arguments.as_array().into_iter().flatten().map(|argument| argument.as_str().unwrap());
+    let mut process = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    process.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Outcome { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}

@@ -1,0 +1,149 @@
+//! The recorded cases. Where the recording machine had no such links, the stock drivers' commands are
+//! recorded: they are given here, in another namespace, and both must leave the same behind.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use remotes_network_tests::{Case, State, assert_state, isolated, sh};
+use serde_json::Value;
+
+use crate::host;
+
+/// The drivers whose cases are replayed.
+const DRIVERS: [&str; 6] = ["bridge", "fw", "vxlan", "nodeport", "elastic", "802.1Q"];
+
+/// Bandwidth, hooks and proxies are no matter of this kernel's; the other cases differ from those that are
+/// replayed in rules alone, and an emulated machine is slow.
+const LEFT_OUT: [&str; 14] = [
+    "09-fw-post-no-sg",
+    "10-fw-post-default-sg",
+    "11-fw-post-out-all-only",
+    "13-fw-post-icmp",
+    "14-fw-post-ipsec",
+    "17-fw-post-network-id",
+    "19-fw-post-mac-spoofing",
+    "21-fw-post-ip-spoofing-v4-only",
+    "26-fw-two-vms-post-second",
+    "30-fw-attach-nic",
+    "33-fw-update-nic-qos",
+    "62-fw-post-hooks",
+    "63-tproxy-bridge-pre",
+    "64-tproxy-bridge-clean",
+];
+
+/// All cases by name.
+pub fn cases() -> Vec<(String, Box<dyn FnOnce() + Send>)> {
+    let mut names: Vec<_> =
+        std::fs::read_dir("/golden").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let folders = names.into_iter().filter(|name| Path::new("/golden").join(name).is_dir());
+    let known = folders.filter(|name| {
+        !LEFT_OUT.contains(&name.as_str()) && DRIVERS.contains(&Case::below(Path::new("/golden"), name).driver())
+    });
+    known
+        .map(|name| {
+            let case = Case::below(Path::new("/golden"), &name);
+            let run: Box<dyn FnOnce() + Send> = match case.input()["shims"]["ip"].is_object() {
+                true => Box::new(move || by_commands(case)),
+                false => Box::new(move || by_state(&case)),
+            };
+            (name, run)
+        })
+        .collect()
+}
+
+/// The state after the action is the recorded one.
+fn by_state(case: &Case) {
+    host::prepare(case);
+    let outcome = host::act(case);
+    assert_state(&State::now(), &case.after(), &format!("after the action: {outcome:?}"));
+    for (file, line) in case.input()["extra_files"].as_object().into_iter().flatten() {
+        assert_eq!(sh(line.as_str().unwrap()), case.text(&format!("after/{file}")), "{file}");
+    }
+}
+
+/// The state after the action is that after the stock driver's commands.
+fn by_commands(case: Case) {
+    let recorded = case.text("after/commands.txt");
+    let by_hand = Arc::new(Mutex::new(None));
+    let (seen, case) = (by_hand.clone(), Arc::new(case));
+    let other = case.clone();
+    isolated(move || {
+        links(&other);
+        for line in recorded.lines().filter_map(|line| line.strip_prefix("sudo ")) {
+            sh(line);
+        }
+        *seen.lock().unwrap() = Some(everything());
+    });
+    links(&case);
+    let before = everything();
+    let outcome = host::act(&case);
+    let (now, by_hand) = (everything(), by_hand.lock().unwrap().take().unwrap());
+    assert_state(&now.state, &by_hand.state, &format!("after the action: {outcome:?}"));
+    assert_eq!(now.more, by_hand.more, "after the action: {outcome:?}");
+    // Whether the commands changed anything at all: those of a second machine do not.
+    assert_eq!(now == before, !case.text("after/commands.txt").contains("sudo "), "{outcome:?}");
+}
+
+#[derive(Debug, PartialEq)]
+struct Everything {
+    state: State,
+    /// VLANs of devices, and of ports of bridges
+    more: BTreeMap<String, Value>,
+}
+
+fn everything() -> Everything {
+    let listed: Vec<Value> = serde_json::from_str(&sh("ip -json -details link show")).unwrap();
+    let devices = listed.into_iter().filter(|link| link["linkinfo"]["info_kind"] == "vlan");
+    let devices = devices.map(|link| (format!("device {}", link["ifname"]), link["linkinfo"]["info_data"].clone()));
+    let ports: Vec<Value> = serde_json::from_str(&sh("bridge -json vlan show")).unwrap();
+    let ports = ports.into_iter().map(|port| (format!("port {}", port["ifname"]), port["vlans"].clone()));
+    Everything { state: State::now(), more: devices.chain(ports).collect() }
+}
+
+/// The links that the recorded driver was told of.
+fn links(case: &Case) {
+    host::prepare(case);
+    sh("ip link add eth1 mtu 9000 type dummy; ip link set eth1 up");
+    for (bridge, _) in listed(&case.shim("ip", "link show type bridge")) {
+        sh(&format!(
+            "ip link show {bridge} >/dev/null 2>&1 || ip link add {bridge} type bridge; ip link set {bridge} up"
+        ));
+        for (port, lower) in listed(&case.shim("ip", &format!("link show master {bridge}"))) {
+            match lower {
+                Some(lower) => {
+                    let id = port.rsplit('.').next().unwrap().to_owned();
+                    sh(&format!("ip link add link {lower} name {port} type vlan id {id}"));
+                }
+                None => tap(&port),
+            }
+            sh(&format!("ip link set {port} master {bridge} up"));
+        }
+    }
+    // The stock driver's trunk filter asks for no list.
+    if case.driver() == "bridge" {
+        tap("one-1-0");
+        sh(
+            "ip link add br0 type bridge; ip link set br0 up; ip link set one-1-0 master br0 up; ip link set eth1 master br0",
+        );
+    }
+}
+
+fn tap(name: &str) {
+    sh(&format!("ip link show {name} >/dev/null 2>&1 || ip tuntap add dev {name} mode tap"));
+}
+
+/// Links as `ip link show` listed them: `10: eth1.100@eth1: <…>`.
+fn listed(text: &str) -> Vec<(String, Option<String>)> {
+    let names = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    names
+        .map(|line| {
+            let name = line.split(": ").nth(1).unwrap();
+            match name.split_once('@') {
+                Some((name, lower)) => (name.to_owned(), Some(lower.to_owned())),
+                None => (name.to_owned(), None),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,104 @@
+//! What the machine has in its memory: a remotes tree, the tools that the runtime calls, modules, cases.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Kernel;
+use crate::archive::Archive;
+
+/// Modules for links, for rules, and for Open vSwitch. The kernel asks for none by itself here.
+const MODULES: [&str; 22] = [
+    "tun",
+    "veth",
+    "dummy",
+    "8021q",
+    "bridge",
+    "br_netfilter",
+    "vxlan",
+    "openvswitch",
+    "nf_tables",
+    "nft_compat",
+    "nft_chain_nat",
+    "ip_tables",
+    "ip6_tables",
+    "ip_set_hash_ip",
+    "ip_set_hash_net",
+    "ip_set_hash_netport",
+    "xt_set",
+    "xt_physdev",
+    "xt_multiport",
+    "xt_mac",
+    "xt_conntrack",
+    "xt_nat",
+];
+
+/// More modules, which iptables knows by targets.
+const TARGETS: [&str; 2] = ["xt_MASQUERADE", "xt_tcpudp"];
+
+/// Programs that the runtime or a case calls.
+const PROGRAMS: [&str; 5] = ["/bin/sh", "/bin/cat", "/sbin/ip", "/sbin/bridge", "/sbin/ipset"];
+
+/// Names under which iptables is called.
+const IPTABLES: [&str; 6] =
+    ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
+
+/// The file system with this program as the first process, and this tree at `/var/tmp/one`. Cases are in
+/// `/golden`, modules in `/modules` by the order in which they are to be loaded.
+pub fn image(kernel: &Kernel, init: &Path, tree: &Path, golden: &Path) -> Vec<u8> {
+    let mut image = Archive::default();
+    for folder in ["/proc", "/sys", "/dev", "/run", "/root", "/etc"] {
+        image.directory(Path::new(folder));
+    }
+    image.file(Path::new("/tmp/.keep"), b"", 0o644);
+    for name in ["bin", "sbin", "lib", "lib64"] {
+        image.link(&Path::new("/").join(name), &format!("usr/{name}"));
+    }
+    image.copy(Path::new("/etc/protocols"), Path::new("/etc/protocols"));
+    libraries(&mut image, init);
+    image.copy(init, Path::new("/init"));
+    let names: Vec<&str> = MODULES.into_iter().chain(TARGETS).collect();
+    for (number, path) in kernel.modules(&names).iter().enumerate() {
+        image.copy(path, Path::new(&format!("/modules/{number:03}")));
+    }
+    PROGRAMS.iter().for_each(|path| program(&mut image, Path::new(path)));
+    iptables(&mut image);
+    for name in ["remotes-action", "remotes-libvirt"] {
+        libraries(&mut image, &tree.join("bin").join(name));
+    }
+    image.copy_all(tree, Path::new("/var/tmp/one"));
+    image.copy_all(golden, Path::new("/golden"));
+    image.finish()
+}
+
+/// The place of a file once the links among its folders are followed: `/usr/bin/sh` of `/bin/sh`.
+fn place(path: &Path) -> PathBuf {
+    path.parent().unwrap().canonicalize().unwrap().join(path.file_name().unwrap())
+}
+
+/// A program by its path, with its libraries, at the same path.
+fn program(image: &mut Archive, path: &Path) {
+    libraries(image, path);
+    image.copy(path, &place(path));
+}
+
+/// The libraries of a program, and its loader.
+fn libraries(image: &mut Archive, program: &Path) {
+    let output = Command::new("ldd").arg(program).output().expect("ldd");
+    assert!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&output.stdout));
+    for word in String::from_utf8_lossy(&output.stdout).split_whitespace().filter(|word| word.starts_with('/')) {
+        let path = Path::new(word);
+        image.copy(path, &place(path));
+    }
+}
+
+/// iptables with its extensions, which it loads by name.
+fn iptables(image: &mut Archive) {
+    let path = Path::new("/usr/sbin/xtables-nft-multi");
+    program(image, path);
+    IPTABLES.iter().for_each(|name| image.link(&Path::new("/usr/sbin").join(name), "xtables-nft-multi"));
+    for folder in std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path().join("xtables")) {
+        if folder.is_dir() {
+            image.copy_all(&folder, &folder);
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What the kernel of a test machine may lack — 802.1Q, VLAN filtering, Open vSwitch — a Debian kernel has:
+//! QEMU emulates a small machine with it, whose first process calls the actions of a remotes tree, sees what
+//! they did to the kernel, and says so on the serial line. Nothing of it needs root, KVM or a network.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod archive;
+mod image;
+mod kernel;
+mod machine;
+
+pub use image::image;
+pub use kernel::Kernel;
+pub use machine::{Console, boot};
+
+/// What the machine's first process prints before the name of a case that went well.
+pub const PASSED: &str = "passed: ";
+/// The same of one that did not; the reason follows.
+pub const FAILED: &str = "FAILED: ";
+/// Its last line.
+pub const END: &str = "end of cases";
