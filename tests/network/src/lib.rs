@@ -12,12 +12,14 @@ mod elsewhere;
 mod grounds;
 mod state;
 mod switch;
+mod wired;
 
 pub use case::{Case, assert_state};
 pub use elsewhere::Elsewhere;
 pub use grounds::{Grounds, Outcome, sh};
 pub use state::State;
 pub use switch::{SwitchState, switched, until};
+pub use wired::Wired;
 
 /// Runs a test in a network namespace of its own, which goes with the thread.
 pub fn isolated(test: impl FnOnce() + Send + 'static) {
