@@ -10,6 +10,7 @@ use std::sync::Arc;
 mod by;
 mod case;
 mod grounds;
+pub mod scene;
 mod state;
 
 pub use by::{By, Sudo, program};
