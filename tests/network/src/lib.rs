@@ -7,13 +7,16 @@
 
 use std::sync::Arc;
 
+mod by;
 mod case;
 mod elsewhere;
 mod grounds;
+pub mod scene;
 mod state;
 mod switch;
 mod wired;
 
+pub use by::{By, Sudo, program};
 pub use case::{Case, assert_state};
 pub use elsewhere::Elsewhere;
 pub use grounds::{Grounds, Outcome, sh};

@@ -10,6 +10,7 @@ use remotes_effect::openvswitch::{Executor as _, NewBridge};
 use remotes_effect::types::FailureKind;
 use remotes_effect::vnm::Call;
 use remotes_host::network::openvswitch::OpenVswitch;
+use remotes_host::network::privileged::Privileged;
 use remotes_network_tests::{Grounds, Outcome, SwitchState, sh, switched, together};
 use serde_json::{Value, json};
 
@@ -364,18 +365,18 @@ fn what_a_switch_in_trouble_says() {
         sh("ovs-vsctl --timeout=20 clear bridge ovsbr0 protocols");
         // A bridge whose name a link of another kind has.
         sh("ip link add br7 type bridge");
-        let mut switch = OpenVswitch::new(Deadline::after(Duration::from_secs(60)));
+        let mut switch = OpenVswitch::new(Privileged::own(Deadline::after(Duration::from_secs(60))));
         let ensure = |name: &str| [Change::EnsureBridge(NewBridge { name: name.into(), settings: vec![] })];
         let failure = switch.apply(&ensure("br7")).unwrap_err();
         assert!(failure.message.contains("br7"), "{failure}");
         // The daemon is gone: nobody waits for ever.
         sh("kill $(cat /run/openvswitch/ovs-vswitchd.pid)");
-        let mut switch = OpenVswitch::new(Deadline::after(Duration::from_secs(3)));
+        let mut switch = OpenVswitch::new(Privileged::own(Deadline::after(Duration::from_secs(3))));
         let failure = switch.apply(&ensure("ovsbr9")).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
         assert!(failure.message.contains("is ovs-vswitchd running?"), "{failure}");
         sh("kill $(cat /run/openvswitch/ovsdb-server.pid)");
-        let mut switch = OpenVswitch::new(Deadline::after(Duration::from_secs(30)));
+        let mut switch = OpenVswitch::new(Privileged::own(Deadline::after(Duration::from_secs(30))));
         let failure = switch.bridges().unwrap_err();
         assert!(matches!(failure.kind, FailureKind::Unavailable | FailureKind::Timeout), "{failure}");
     });

@@ -9,6 +9,7 @@ use remotes_effect::openvswitch::{
     PortColumns, PortName, Protocol, Setting, VlanMode,
 };
 use remotes_host::network::openvswitch::OpenVswitch;
+use remotes_host::network::privileged::Privileged;
 use remotes_network_tests::{sh, switched};
 use remotes_simulation::{Network, Simulation};
 
@@ -150,7 +151,7 @@ fn the_simulation_answers_as_the_switch() {
             network = network.link(link, "tun", None);
         }
         let mut simulation = Simulation::new().here(|machine| remotes_simulation::Machine { network, ..machine });
-        let mut real = OpenVswitch::new(Deadline::after(Duration::from_secs(120)));
+        let mut real = OpenVswitch::new(Privileged::own(Deadline::after(Duration::from_secs(120))));
         for (number, step) in steps().iter().enumerate() {
             let answers = [Executor::execute(&mut simulation, step), Executor::execute(&mut real, step)];
             let [simulated, answered] = answers.map(|answer| shown(&answer));

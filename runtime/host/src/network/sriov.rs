@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use remotes_effect::deadline::Deadline;
 use remotes_effect::network::{functions, names};
 use remotes_effect::sriov::{Executor, Function, Settings};
 use remotes_effect::types::Failure;
@@ -21,14 +20,14 @@ pub struct Sriov {
 }
 
 impl Sriov {
-    /// Changes end at the deadline.
-    pub fn new(deadline: Deadline) -> Self {
-        Self::below(ROOT, deadline)
+    /// By these rights.
+    pub fn new(privileged: Privileged) -> Self {
+        Self::below(ROOT, privileged)
     }
 
     /// Devices are looked for below another folder than `/sys`.
-    pub fn below(root: impl Into<PathBuf>, deadline: Deadline) -> Self {
-        Self { privileged: Privileged(deadline), root: root.into() }
+    pub fn below(root: impl Into<PathBuf>, privileged: Privileged) -> Self {
+        Self { privileged, root: root.into() }
     }
 
     /// The device with this address. One without a domain must be the only one of its kind.
@@ -157,6 +156,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::time::Duration;
 
+    use remotes_effect::deadline::Deadline;
     use remotes_effect::types::FailureKind;
 
     use super::*;
@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn find(root: &Path, address: &str) -> Result<Option<Function>, Failure> {
-        Sriov::below(root, Deadline::after(Duration::from_secs(5))).find(address)
+        Sriov::below(root, Privileged::own(Deadline::after(Duration::from_secs(5)))).find(address)
     }
 
     #[test]

@@ -5,7 +5,6 @@ mod plan;
 
 use std::os::unix::fs::DirBuilderExt as _;
 
-use remotes_effect::deadline::Deadline;
 use remotes_effect::network::{flows, switch};
 use remotes_effect::openvswitch::{Bridge, Change, Executor, Flow, ListedFlow, Port};
 use remotes_effect::text::one_line;
@@ -26,18 +25,18 @@ const SOCKETS: &str = "/var/run/one/vhost-socks";
 const ALARM: i32 = 128 + 14;
 
 /// The executor of `openvswitch`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct OpenVswitch(Privileged);
 
 impl OpenVswitch {
-    /// Changes end at the deadline.
-    pub fn new(deadline: Deadline) -> Self {
-        Self(Privileged(deadline))
+    /// By these rights.
+    pub fn new(privileged: Privileged) -> Self {
+        Self(privileged)
     }
 
     /// Runs a tool of the switch, with a time after which it gives up.
     fn run(&self, program: &str, arguments: &[&str], input: &str, what: &str) -> Result<Outcome, Failure> {
-        let patience = self.0.0.left().as_secs().clamp(1, PATIENCE);
+        let patience = self.0.deadline().left().as_secs().clamp(1, PATIENCE);
         let timeout = format!("--timeout={patience}");
         let outcome = self.0.run(program, &[&[timeout.as_str()], arguments].concat(), input.as_bytes())?;
         match outcome.status {
