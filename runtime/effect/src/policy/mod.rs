@@ -19,6 +19,7 @@
 mod check;
 mod document;
 mod domain;
+mod exceptions;
 mod file;
 mod iptables;
 mod libvirt;
@@ -28,6 +29,7 @@ mod openvswitch;
 mod paths;
 mod pattern;
 mod sriov;
+mod reach;
 mod tools;
 
 use std::collections::BTreeMap;

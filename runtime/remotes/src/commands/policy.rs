@@ -53,6 +53,7 @@ fn explain(file: &Path, json: bool) -> Result<ExitCode> {
             println!("\nhypervisor");
             println!("  daemons          {}", patterns(&grant.uris));
             println!("  domains          {}", patterns(&grant.domains));
+            println!("  migration to     {}", patterns(&grant.migration_targets));
             println!("  guest agent      {}", words(&grant.guest_agent));
             println!("  programs         {}", patterns(&grant.programs));
             println!("  host devices     {}", words(&grant.host_devices));
