@@ -28,8 +28,8 @@ mod links;
 mod openvswitch;
 mod paths;
 mod pattern;
-mod sriov;
 mod reach;
+mod sriov;
 mod tools;
 
 use std::collections::BTreeMap;

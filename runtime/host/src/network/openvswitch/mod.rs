@@ -2,8 +2,9 @@
 
 mod listing;
 mod plan;
+mod sockets;
 
-use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 
 use remotes_effect::network::{flows, switch};
 use remotes_effect::openvswitch::{Bridge, Change, Executor, Flow, ListedFlow, Port};
@@ -118,7 +119,7 @@ impl Executor for OpenVswitch {
         }
         let mut said = Vec::new();
         if plan.sockets
-            && let Err(error) = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(SOCKETS)
+            && let Err(error) = sockets::prepare(Path::new(SOCKETS))
         {
             said.push(format!("{SOCKETS}: cannot be made: {error}"));
         }
