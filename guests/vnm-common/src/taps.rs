@@ -38,11 +38,6 @@ impl Taps {
         Some(deploy_id).filter(|id| !matches!(*id, "" | "-")).or(vm.deploy_id.as_deref())
     }
 
-    /// Whether the hypervisor has an interface of this name.
-    pub fn has(&self, tap: &str) -> bool {
-        matches!(self, Self::Domain(names) if names.iter().any(|(_, name)| name == tap))
-    }
-
     /// The tap of an interface.
     pub fn of(&self, nic: &Nic) -> Option<String> {
         match self {

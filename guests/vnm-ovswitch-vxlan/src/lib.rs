@@ -20,7 +20,8 @@ impl Uplink for OvswitchVxlan {
     }
 
     fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<(), Failure> {
-        if vxlan::make(name, "OUTER_VLAN_ID", nic.outer_vlan_id.as_deref(), nic, settings)? {
+        let is_there = links::entries()?.iter().any(|link| link.name == name && link.kind == "vxlan");
+        if !is_there && vxlan::make(name, "OUTER_VLAN_ID", nic.outer_vlan_id.as_deref(), nic, settings)? {
             info!("vxlan {name} was made");
         }
         Ok(())

@@ -95,7 +95,7 @@ mod tests {
                 }
             }
         }
-        assert!(read >= 7, "{read} policies");
+        assert!(read >= 9, "{read} policies");
     }
 
     #[test]

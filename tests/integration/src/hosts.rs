@@ -33,8 +33,9 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// Two hosts, the first of which may do to the other what a migration needs.
-    pub fn new() -> Self {
+    /// Two hosts, the first of which may do to the other what a migration needs. libvirt's
+    /// connection goes by ssh and by `bridge`, the program of this crate.
+    pub fn new(bridge: &Path) -> Self {
         let folder = folder();
         let pair = Pair::start().unwrap();
         let tree = Tree::install(&folder.path().join("remotes"));
@@ -48,7 +49,7 @@ impl Hosts {
         hosts.configure("--unsafe --migrateuri tcp://127.0.0.1");
         hosts.other.configure(&[("LIBVIRT_URI", hosts.pair.destination.uri())]);
         hosts.grant();
-        hosts.reach(&bin);
+        hosts.reach(&bin, bridge);
         hosts
     }
 
@@ -77,8 +78,7 @@ impl Hosts {
     }
 
     /// What ssh to the other host leads to: its tree, with its storage, and its daemon.
-    fn reach(&self, bin: &Path) {
-        let bridge = crate::program("socket-bridge");
+    fn reach(&self, bin: &Path, bridge: &Path) {
         let socket = self.pair.destination.socket();
         script(&bin.join("virt-ssh-helper"), &format!("exec '{}' '{}'\n", bridge.display(), socket.display()));
         let there = self.path("there/bin");
@@ -188,12 +188,6 @@ impl Hosts {
     /// The lines of the policy's journal.
     pub fn journal(&self) -> Vec<Value> {
         journal(&self.path("journal"))
-    }
-}
-
-impl Default for Hosts {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod front_end;
+pub mod hosts;
 pub mod outcome;
 pub mod processes;
 pub mod scene;
@@ -14,6 +15,7 @@ pub mod sshd;
 pub mod tree;
 
 pub use front_end::Stream;
+pub use hosts::Hosts;
 pub use outcome::Outcome;
 pub use scene::Scene;
 pub use snapshot::Snapshot;

@@ -25,39 +25,50 @@ impl By {
 /// A `sudo` for one host, and what it may start.
 #[derive(Clone)]
 pub struct Sudo {
-    folder: Arc<TempDir>,
+    folder: PathBuf,
+    _owned: Option<Arc<TempDir>>,
 }
 
 impl Default for Sudo {
     fn default() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(program("stock-sudo"), folder.path().join("sudo")).unwrap();
-        Self { folder: Arc::new(folder) }
+        Self { folder: folder.path().to_owned(), _owned: Some(Arc::new(folder)) }
     }
 }
 
 impl Sudo {
+    /// One that another process made.
+    pub fn there(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), _owned: None }
+    }
+
+    /// The folder of all that belongs to it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where it lies.
     pub fn program(&self) -> PathBuf {
-        self.folder.path().join("sudo")
+        self.folder.join("sudo")
     }
 
     /// Installs root's effect server and lets sudo start it.
     pub fn with_server(self) -> Self {
         let server = self.server();
         std::fs::copy(program("test-net"), &server).unwrap();
-        std::fs::write(self.folder.path().join("allowed"), server.to_str().unwrap()).unwrap();
+        std::fs::write(self.folder.join("allowed"), server.to_str().unwrap()).unwrap();
         self
     }
 
     /// Where the server is, or would be.
     pub fn server(&self) -> PathBuf {
-        self.folder.path().join("remotes-net")
+        self.folder.join("remotes-net")
     }
 
     /// A file beside it.
     pub fn beside(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// The ways that it opens.

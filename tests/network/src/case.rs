@@ -102,7 +102,17 @@ impl Case {
         reply.and_then(|reply| reply["stdout"].as_str()).unwrap_or_default().to_owned()
     }
 
-    /// The driver's name.
+    /// The case's name.
+    pub fn name(&self) -> &str {
+        self.folder.file_name().and_then(|name| name.to_str()).unwrap()
+    }
+
+    /// By which way the network is changed.
+    pub fn way(&self) -> By {
+        self.by
+    }
+
+    /// The driver that is called.
     pub fn driver(&self) -> &str {
         self.input["driver"].as_str().unwrap()
     }
@@ -139,6 +149,9 @@ impl Case {
         let result = outcome.result.clone().expect("the action came to its end");
         assert_eq!(result.is_err(), failed, "{outcome:?}");
         assert_eq!(result.unwrap_or_default(), self.text("after/stdout"), "{outcome:?}");
+        // Said once where it is so, and never elsewhere: no way is another one in disguise.
+        let slower = outcome.log.iter().filter(|line| line.contains("one command each")).count();
+        assert!(slower <= usize::from(self.by == By::Stock), "{:?}: {outcome:?}", self.by);
         assert_state(&State::now(), &self.after(), &format!("after the action: {outcome:?}"));
         for (file, line) in self.input["extra_files"].as_object().into_iter().flatten() {
             assert_eq!(sh(line.as_str().unwrap()), self.text(&format!("after/{file}")), "{file}");

@@ -71,9 +71,9 @@ impl Grounds {
         Self { sudo, ..Self::default() }
     }
 
-    /// A host whose network is changed by this sudo.
-    pub fn by_sudo(sudo: &Sudo) -> Self {
-        Self { sudo: Some(sudo.clone()), ..Self::default() }
+    /// The network is changed by this sudo.
+    pub fn set_sudo(&mut self, sudo: Sudo) {
+        self.sudo = Some(sudo);
     }
 
     /// The host's sudo, where it has one.
@@ -117,6 +117,25 @@ impl Grounds {
     pub fn simulate_links(&mut self, network: Network) {
         self.hypervisor.here.network = network;
         self.simulated_links = true;
+    }
+
+    /// The simulated links.
+    pub fn simulated(&mut self) -> &mut Network {
+        &mut self.hypervisor.here.network
+    }
+
+    /// That nobody holds a lock.
+    ///
+    /// # Panics
+    /// When somebody does.
+    pub fn assert_unlocked(&self) {
+        let folders = [Some(self.locks()), self.sudo.as_ref().map(|sudo| sudo.folder().to_owned())];
+        for entry in folders.iter().flatten().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+            let path = entry.unwrap().path();
+            if path.to_string_lossy().ends_with("-lock") {
+                sh(&format!("flock --nonblock {:?} true", path.to_str().unwrap()));
+            }
+        }
     }
 
     /// Ends the next call, as `kill -9` would, before this effect, counted from 0.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use remotes_network_tests::{Case, State, SwitchState, assert_state, isolated, sh, switched};
+use remotes_network_tests::{By, Case, State, SwitchState, assert_state, isolated, sh, switched};
 
 fn recorded(name: &str) -> SwitchState {
     SwitchState::recorded(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/vnm").join(name).join("after"))
@@ -21,14 +21,20 @@ fn assert_recorded(name: &str, case: &Case, when: &str) {
 }
 
 fn replay(name: &'static str) {
+    By::ALL.into_iter().for_each(|by| replay_by(name, by));
+}
+
+fn replay_by(name: &'static str, by: By) {
     switched(move || {
-        let case = Case::read(name);
+        let case = Case::read(name).by(by);
         let mut grounds = case.prepare();
         for time in ["after the action", "after the second time"] {
             let outcome = grounds.call(case.driver(), case.call());
             assert!(matches!(&outcome.result, Some(Ok(text)) if text.is_empty()), "{outcome:?}");
-            assert_recorded(name, &case, &format!("{time}: {outcome:?}"));
+            assert_recorded(name, &case, &format!("{by:?}, {time}: {outcome:?}"));
         }
+        let refused = grounds.sudo().map(|sudo| sudo.refused()).unwrap_or_default();
+        assert_eq!(refused, "", "beyond the stock sudoers rules");
     });
 }
 

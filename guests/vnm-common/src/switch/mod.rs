@@ -34,7 +34,7 @@ pub trait Uplink {
     /// The link that an interface's bridge leads out by, if any.
     fn name(nic: &Nic) -> Option<String>;
 
-    /// Makes that link, where it is the driver's own.
+    /// Makes that link where it is the driver's own, and missing.
     fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<(), Failure>;
 
     /// Removes that link, where it is the driver's own and no bridge needs it.
@@ -76,7 +76,7 @@ pub fn no_groups() -> Failure {
 
 /// What is wanted of the database, in one transaction; of the interfaces' ports only where these are known.
 fn connect<U: Uplink>(vm: &Vm, taps: Option<&Taps>) -> Result<(), Failure> {
-    let (settings, bridges) = (Settings::default(), openvswitch::bridges()?);
+    let settings = Settings::default();
     let (mut changes, mut is_tunnelled) = (Vec::new(), false);
     for nic in vm.nics_of(U::DRIVER) {
         let Some(bridge) = bridge_of(nic) else { continue };
@@ -85,10 +85,7 @@ fn connect<U: Uplink>(vm: &Vm, taps: Option<&Taps>) -> Result<(), Failure> {
         }
         changes.push(Change::EnsureBridge(new_bridge(bridge, nic, &settings)?));
         if let Some(uplink) = U::name(nic) {
-            // Where the port has a number, the link behind it is there.
-            if !has_port(&bridges, bridge, &uplink) {
-                U::make(&uplink, nic, &settings)?;
-            }
+            U::make(&uplink, nic, &settings)?;
             changes.push(ensure_port(bridge, &uplink, Backing::Link));
         }
         if let Some(target) = nic.target.as_deref().filter(|_| is_dpdk(nic)) {
@@ -133,9 +130,4 @@ fn new_bridge(name: &str, nic: &Nic, settings: &Settings) -> Result<NewBridge, F
 
 fn ensure_port(bridge: &str, name: &str, backing: Backing) -> Change {
     Change::EnsurePort(NewPort { bridge: bridge.to_owned(), name: name.to_owned(), backing })
-}
-
-fn has_port(bridges: &[Bridge], bridge: &str, port: &str) -> bool {
-    let ports = bridges.iter().filter(|it| it.name == bridge).flat_map(|it| &it.ports);
-    ports.into_iter().any(|it| it.name == port && it.number.is_some())
 }

@@ -236,7 +236,7 @@ mod tests {
             ]
         );
         for column in [Column::Tag(Some(4096)), Column::Trunks(vec![1, 9999]), Column::Mtu(Some(1))] {
-            assert!(commands("one-1-0", &[column.clone()]).is_err(), "{column:?}");
+            assert!(commands("one-1-0", std::slice::from_ref(&column)).is_err(), "{column:?}");
         }
     }
 

@@ -103,7 +103,8 @@ impl Jail {
     }
 
     /// Whether a link in this folder may have this target, of which nothing need be there yet: it must lie
-    /// below a folder that is granted for writing, since others follow the link with more rights. `..` in it is refused, since its meaning changes with what is on the way.
+    /// below a folder that is granted for writing, since others follow the link with more rights.
+    /// `..` in it is refused: its meaning changes with what is on the way.
     pub fn linkable(&self, folder: &Found, target: &[u8]) -> Result<(), Failure> {
         let path = shown(OsStr::from_bytes(target));
         if target.is_empty() || target.len() > LONGEST_PATH || target.contains(&0) {

@@ -24,17 +24,23 @@ use self::sriov::Sriov;
 /// Carries out an effect on the network, with these rights; `turns` is the folder of the lock between changes
 /// of the packet filter. None for effects on something else.
 pub fn perform(effect: &Effect, privileged: &Privileged, turns: &Path) -> Option<Answer> {
-    let rights = privileged.clone();
     Some(match effect {
-        Effect::Links(effect) => Answer::Links(link::Executor::execute(&mut Links::new(rights), effect)),
+        Effect::Links(effect) => Answer::Links(link::Executor::execute(&mut Links::new(privileged.clone()), effect)),
         Effect::Iptables(effect) => {
-            let mut executor = Iptables::new(rights, turns.to_owned());
+            let mut executor = Iptables::new(privileged.clone(), turns.to_owned());
             Answer::Iptables(filter::Executor::execute(&mut executor, effect))
         }
         Effect::Openvswitch(effect) => {
-            Answer::Openvswitch(switch::Executor::execute(&mut OpenVswitch::new(rights), effect))
+            Answer::Openvswitch(switch::Executor::execute(&mut OpenVswitch::new(privileged.clone()), effect))
         }
-        Effect::Sriov(effect) => Answer::Sriov(function::Executor::execute(&mut Sriov::new(rights), effect)),
+        Effect::Sriov(effect) => {
+            Answer::Sriov(function::Executor::execute(&mut Sriov::new(privileged.clone()), effect))
+        }
         _ => return None,
     })
+}
+
+/// Whether the effect needs rights that not everybody has: to change something, or to ask Open vSwitch.
+pub fn needs_rights(effect: &Effect) -> bool {
+    effect.changes() || matches!(effect, Effect::Openvswitch(_))
 }

@@ -20,7 +20,7 @@ pub struct Sriov {
 }
 
 impl Sriov {
-    /// With these rights.
+    /// By these rights.
     pub fn new(privileged: Privileged) -> Self {
         Self::below(ROOT, privileged)
     }

@@ -12,8 +12,8 @@ use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect};
 use rustix::thread::CapabilitySet;
 
-use super::perform;
 use super::privileged::Privileged;
+use super::{needs_rights, perform};
 use crate::connection::Connection;
 use crate::process::{bare, system_program};
 use crate::report::shown;
@@ -75,8 +75,8 @@ impl Network {
         turns: &Path,
         tell: &mut dyn FnMut(Level, &str),
     ) -> Result<Answer, Failure> {
-        // Looking needs no rights, and no way; but for the switch, which answers only root.
-        if !effect.changes() && !matches!(effect, Effect::Openvswitch(_)) {
+        // What needs no rights needs no way.
+        if !needs_rights(effect) {
             return directly(effect, &Privileged::own(self.deadline), turns);
         }
         let way = match &mut self.way {

@@ -1,8 +1,9 @@
 //! `sudo` as the stock rules make it: it runs what they allow, with a bare environment, and writes down what
 //! they do not.
 //!
-//! It is meant to be linked into a folder of its own. There, `refused` gets a line for each refusal, `allowed`
-//! names one more command that may be run without arguments, and `kill-after` holds the number of commands
+//! It is meant to be linked into a folder of its own. There, `refused` gets a line for each refusal (those of
+//! root's effect server, which the stock rules do not know, go into `refused-servers`), `allowed` names one more
+//! command that may be run without arguments, and `kill-after` holds the number of commands
 //! after which the program that started it is killed.
 #![forbid(unsafe_code)]
 
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
             command.args(rest);
             command
         }
-        _ => return refuse(folder, &words),
+        ["-n", "--", ..] => return refuse(&folder.join("refused-servers"), &words),
+        _ => return refuse(&folder.join("refused"), &words),
     };
     doom(folder);
     run(command)
@@ -49,8 +51,8 @@ fn allows(rule: &str, program: &str, arguments: &[&str]) -> bool {
     }
 }
 
-fn refuse(folder: &Path, words: &[&str]) -> ExitCode {
-    let file = std::fs::OpenOptions::new().append(true).create(true).open(folder.join("refused"));
+fn refuse(file: &Path, words: &[&str]) -> ExitCode {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(file);
     let _ = file.and_then(|mut file| writeln!(file, "{words:?}"));
     eprintln!("sudo: a password is required");
     ExitCode::FAILURE
