@@ -129,6 +129,7 @@ impl<E: Executor> Executor for Plan<E> {
             Effect::Image(on_image) => self.image(effect, on_image),
             Effect::Transfer(_) => (self.pretend(effect), true),
             Effect::Hooks(on_hooks) => self.hooks(effect, on_hooks),
+            Effect::Iptables(_) if !effect.changes() => (self.real.look(effect), false),
             Effect::Locks(_) | Effect::Iptables(_) => (self.pretend(effect), true),
             Effect::Links(on_links) => (self.links(effect, on_links), true),
             Effect::Libvirt(on_domain) => (self.libvirt(effect, on_domain), true),

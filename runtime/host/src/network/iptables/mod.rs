@@ -3,7 +3,9 @@
 mod sets;
 
 use remotes_effect::deadline::Deadline;
-use remotes_effect::iptables::{Change, Condition, Executor, Family, Rule, Table, TableChange, Transaction};
+use remotes_effect::iptables::{
+    Change, Condition, Executor, Family, ListedChain, ListedSet, Rule, Table, TableChange, Transaction,
+};
 use remotes_effect::network::chains::Chains;
 use remotes_effect::network::names;
 use remotes_effect::types::Failure;
@@ -24,7 +26,7 @@ impl Iptables {
         Self(Privileged(deadline))
     }
 
-    fn sets(&self) -> Sets {
+    fn own_sets(&self) -> Sets {
         Sets(self.0)
     }
 
@@ -152,6 +154,16 @@ fn rules_of(change: &Change) -> Vec<&Rule> {
 }
 
 impl Executor for Iptables {
+    fn chains(&mut self, family: Family, beginning: &str) -> Result<Vec<ListedChain>, Failure> {
+        names::chain(beginning)?;
+        Ok(Chains::parse(&self.save(family)?, table(Table::Filter)).beginning(beginning))
+    }
+
+    fn sets(&mut self, beginning: &str) -> Result<Vec<ListedSet>, Failure> {
+        names::set(beginning)?;
+        self.own_sets().listed(beginning)
+    }
+
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Failure> {
         let Transaction { sets, tables, obsolete_sets } = transaction;
         let of = |family| tables.iter().filter(|change| change.family == family).collect::<Vec<_>>();
@@ -160,7 +172,7 @@ impl Executor for Iptables {
         // any more: in between a packet is let through by what the old or the new rules let through.
         let extended = match sets.is_empty() && obsolete_sets.is_empty() {
             true => None,
-            false => Some(self.sets().extend(sets, obsolete_sets)?),
+            false => Some(self.own_sets().extend(sets, obsolete_sets)?),
         };
         // A refusal of the second family must come before the first one has changed.
         if !ipv4.is_empty() && ipv6.iter().any(|change| may_be_refused(change)) {
@@ -172,19 +184,19 @@ impl Executor for Iptables {
             }
         }
         match extended {
-            Some(extended) => self.sets().settle(sets, extended),
+            Some(extended) => self.own_sets().settle(sets, extended),
             None => Ok(()),
         }
     }
 
     fn add_members(&mut self, name: &str, members: &[String]) -> Result<bool, Failure> {
         names::set(name)?;
-        self.sets().edit("add", name, members)
+        self.own_sets().edit("add", name, members)
     }
 
     fn remove_members(&mut self, name: &str, members: &[String]) -> Result<bool, Failure> {
         names::set(name)?;
-        self.sets().edit("del", name, members)
+        self.own_sets().edit("del", name, members)
     }
 }
 
