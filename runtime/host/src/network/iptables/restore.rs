@@ -26,6 +26,11 @@ pub(super) fn commit(privileged: &Privileged, tables: &[TableChange]) -> Result<
     Ok(())
 }
 
+/// The chains of one table.
+pub(super) fn list(privileged: &Privileged, family: Family, table: &str) -> Result<Chains, Failure> {
+    Ok(Chains::parse(&save(privileged, family)?, table))
+}
+
 fn save(privileged: &Privileged, family: Family) -> Result<String, Failure> {
     let program = program(family, "save");
     let listing = privileged.must(program, &[], &format!("list the rules ({program})"))?;
