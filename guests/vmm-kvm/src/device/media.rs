@@ -19,6 +19,15 @@ pub fn medium(drive: &str) -> Result<Option<String>, Failure> {
     Ok(source.and_then(|source| source.attribute("file").or_else(|| source.attribute("dev"))).map(str::to_owned))
 }
 
+/// A drive's description with another medium of the same kind.
+pub fn exchanged(drive: &str, path: &str) -> Result<String, Failure> {
+    let document = Document::parse(drive)?;
+    let source = document.first("source");
+    let range = source.and_then(|source| source.attribute_range("file").or_else(|| source.attribute_range("dev")));
+    let range = range.ok_or_else(|| Failure::invalid("a drive without medium has none to exchange"))?;
+    Ok(format!("{}{}{}", &drive[..range.start], escape(path), &drive[range.end..]))
+}
+
 /// An empty drive's description with a medium in it: a file, or a block device.
 pub fn inserted(drive: &str, path: &str, block: bool) -> Result<String, Failure> {
     let document = Document::parse(drive)?;

@@ -8,7 +8,7 @@ use super::definition::{Disk, devices, disk, disks, kib};
 use super::device::{find, inserted, memory, missing, read, without};
 use super::error::{config_unsupported, internal, not_running, operation_invalid, operation_unsupported};
 use super::error::{system, xml_error};
-use super::{Domain, Session};
+use super::{Domain, Session, alias};
 use crate::xml::edit::{append, replace, set_text, source};
 use crate::xml::{child, children, parse};
 
@@ -27,6 +27,7 @@ impl Session<'_> {
         };
         let live = changed(scope != Scope::Config, &domain.live)?;
         let config = changed(scope != Scope::Live, &domain.config)?;
+        let live = live.map(|live| alias::assigned(&live));
         (domain.live, domain.config) = (live, config);
         Ok(())
     }
@@ -139,7 +140,7 @@ fn new_target(root: Node<'_, '_>, new: &Disk) -> Result<(), Failure> {
 }
 
 /// Fails where the device is not there, or is none that can be unplugged.
-fn detachable(xml: &str, device: Node<'_, '_>) -> Result<(), Failure> {
+pub(super) fn detachable(xml: &str, device: Node<'_, '_>) -> Result<(), Failure> {
     let document = parse("domain_definition", xml)?;
     let there = find(document.root_element(), device)?.ok_or_else(|| missing(device))?;
     match disk(there).device.as_str() {

@@ -5,9 +5,9 @@ use remotes_effect::types::Failure;
 
 use super::definition::{Definition, disks};
 use super::domain::made_up;
-use super::error::{agent_unresponsive, argument_unsupported, internal, not_running};
-use super::error::{operation_failed, operation_invalid, operation_unsupported, system};
-use super::{Agent, Domain, Session};
+use super::error::{internal, not_running};
+use super::error::{operation_failed, operation_invalid, system};
+use super::{Domain, Session};
 use crate::files::Entry;
 
 impl Session<'_> {
@@ -157,6 +157,11 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Moves and saves are over here before anybody could end them.
+    pub fn abort_job(&mut self, reference: &str) -> Result<(), Failure> {
+        self.active(reference).map(|_| ())
+    }
+
     pub fn suspend(&mut self, reference: &str) -> Result<(), Failure> {
         let domain = self.active(reference)?;
         match domain.state {
@@ -188,35 +193,5 @@ impl Session<'_> {
         }
         domain.state = State::Running;
         Ok(())
-    }
-
-    pub fn sync_time(&mut self, reference: &str) -> Result<(), Failure> {
-        if !self.domain(reference)?.active() {
-            let reason = "cannot set time: qemu doesn't support rtc-reset-reinjection command";
-            return Err(operation_unsupported(reason));
-        }
-        self.agent(reference).map(|_| ())
-    }
-
-    fn agent(&mut self, reference: &str) -> Result<&Agent, Failure> {
-        let name = self.active(reference)?.name.clone();
-        match &self.hypervisor.guest(&name).agent {
-            Agent::NotConfigured => Err(argument_unsupported("QEMU guest agent is not configured")),
-            Agent::Disconnected => Err(agent_unresponsive("QEMU guest agent is not connected")),
-            agent => Ok(agent),
-        }
-    }
-
-    pub fn guest_agent(&mut self, reference: &str, command: &str, _seconds: u32) -> Result<String, Failure> {
-        let Agent::Answers(answers) = self.agent(reference)? else { return Err(not_running()) };
-        let command: serde_json::Value =
-            serde_json::from_str(command).map_err(|error| internal(format!("cannot parse json {command}: {error}")))?;
-        let name = command.get("execute").and_then(|name| name.as_str()).unwrap_or_default();
-        match answers.get(name) {
-            Some(value) => Ok(serde_json::json!({ "return": value }).to_string()),
-            None => Err(internal(format!(
-                "unable to execute QEMU agent command '{name}': The command {name} has not been found"
-            ))),
-        }
     }
 }

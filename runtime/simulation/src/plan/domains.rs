@@ -10,7 +10,7 @@ use remotes_effect::{Answer, Effect, Executor, libvirt};
 use super::bring::of_the_path;
 use super::{Plan, key};
 use crate::files::{Entry, File, Last};
-use crate::libvirt::{Agent, Definition, Domain, Snapshot, disk_files, saved};
+use crate::libvirt::{Agent, Checkpoint, Definition, Domain, Snapshot, disk_files, host_of, saved};
 
 /// Names and UUIDs of which the overlay knows all there is to know, be it that there is no such domain.
 pub(super) type Known = BTreeSet<String>;
@@ -30,6 +30,21 @@ impl<E: Executor> Plan<E> {
             On::GuestAgent { on, domain, command, .. } => {
                 self.teach(on, command);
                 self.meet(on, domain)
+            }
+            On::Freeze { on, domain, .. } | On::Thaw { on, domain, .. } => {
+                for command in ["guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list", "guest-fsfreeze-thaw"] {
+                    self.teach_command(on, command);
+                }
+                self.meet(on, domain)
+            }
+            On::Migrate { on, domain, how } => return self.migrate(effect, on, domain, &how.uri),
+            On::BlockCopy { on, domain, target, .. } => {
+                let file = Place { on: on.clone(), path: target.path.clone() };
+                self.meet(on, domain).and_then(|()| {
+                    self.adopt_disks(on, domain);
+                    let names = self.found(&file, Last::Follow)?;
+                    self.adopt(on, &names)
+                })
             }
             On::ResizeBlock { on, domain, .. }
             | On::SnapshotCreate { on, domain, .. }
@@ -73,6 +88,7 @@ impl<E: Executor> Plan<E> {
         }
         let xml = self.real.xml(on, &record.uuid)?;
         let snapshots = self.snapshots_of(on, &record.uuid);
+        let checkpoints = self.checkpoints_of(on, &record.uuid);
         // Without them a plan is still a plan.
         let current_snapshot = self.real.snapshot_current(on, &record.uuid).ok().flatten();
         let hypervisor = &mut self.machine(on).libvirt;
@@ -94,6 +110,8 @@ impl<E: Executor> Plan<E> {
             current_snapshot,
             power_off: None,
             unplugs: Vec::new(),
+            copies: BTreeMap::new(),
+            checkpoints,
             reboots: 0,
             resets: 0,
         };
@@ -108,6 +126,16 @@ impl<E: Executor> Plan<E> {
             snapshots.extend(snapshot.map(|snapshot| (name, snapshot)));
         }
         snapshots
+    }
+
+    fn checkpoints_of(&mut self, on: &Node, domain: &str) -> BTreeMap<String, Checkpoint> {
+        let names = self.real.checkpoints(on, domain).unwrap_or_default();
+        let mut checkpoints = BTreeMap::new();
+        for name in names {
+            let xml = self.real.checkpoint_xml(on, domain, &name);
+            checkpoints.extend(xml.ok().and_then(|xml| Checkpoint::read(&xml).ok()).map(|it| (name, it)));
+        }
+        checkpoints
     }
 
     /// What a new domain could collide with, before it is made.
@@ -126,6 +154,31 @@ impl<E: Executor> Plan<E> {
             self.known(on).extend([name, uuid]);
         }
         answer
+    }
+
+    /// The domain, the images that go along, and what it could collide with where it goes. Whether storage
+    /// is shared only the hypervisors know.
+    fn migrate(&mut self, effect: &Effect, on: &Node, domain: &str, uri: &str) -> Answer {
+        let there = match host_of(uri) {
+            None | Some("" | "localhost") => Node::Here,
+            Some(host) => Node::Host(host.to_owned()),
+        };
+        self.machine(&there);
+        let reached = match self.real.domains(&there) {
+            Err(failure) if failure.kind == FailureKind::Unavailable => Err(failure),
+            _ => self.meet(on, domain),
+        };
+        let prepared = reached.and_then(|()| {
+            self.adopt_disks(on, domain);
+            let xml = self.machine(on).find(domain).map(|domain| domain.xml().to_owned()).unwrap_or_default();
+            self.meet_definition(&there, &xml)?;
+            for path in disk_files(&xml) {
+                let names = self.found(&Place { on: there.clone(), path }, Last::Follow)?;
+                self.adopt(&there, &names)?;
+            }
+            Ok(())
+        });
+        self.pretend_after(effect, prepared)
     }
 
     /// The active domains: the real ones that were not touched, and the overlay's.
@@ -171,7 +224,7 @@ impl<E: Executor> Plan<E> {
         };
         let shadow = self.shadow(on);
         match shadow.origin(&names) {
-            Some(origin) if shadow.is_changed(&names) => Some(origin.clone()),
+            Some(origin) if shadow.is_changed(&names) && origin.on == *on => Some(origin.path.clone()),
             _ if shadow.is_changed(&names) || shadow.hides(&names) => None,
             _ if shadow.links => Some(format!("/{}", names.join("/"))),
             _ => Some(path.to_owned()),
@@ -229,8 +282,14 @@ impl<E: Executor> Plan<E> {
     fn teach(&mut self, on: &Node, command: &str) {
         let command: Option<serde_json::Value> = serde_json::from_str(command).ok();
         let name = command.as_ref().and_then(|it| it.get("execute")).and_then(|name| name.as_str());
-        let Some(name) = name else { return };
+        if let Some(name) = name {
+            self.teach_command(on, name);
+        }
+    }
+
+    fn teach_command(&mut self, on: &Node, name: &str) {
         let answer = match name {
+            "guest-fsfreeze-freeze" | "guest-fsfreeze-freeze-list" | "guest-fsfreeze-thaw" => serde_json::json!(0),
             "guest-exec" => serde_json::json!({ "pid": 1 }),
             "guest-exec-status" => serde_json::json!({ "exited": true, "exitcode": 0 }),
             _ => serde_json::json!({}),
