@@ -94,6 +94,15 @@ impl Policy {
         if let Some(journal) = self.journal.as_deref().filter(|journal| !journal.starts_with('/')) {
             return Err(format!("journal = {journal:?}: expected an absolute path"));
         }
+        if let Some(directory) = &self.remote_directory {
+            // ssh hands it to a shell on the other side.
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+            if !directory.starts_with('/') || !directory.bytes().all(plain) {
+                return Err(format!(
+                    "remote-directory = {directory:?}: expected an absolute path of letters, digits, `.`, `_`, `-`"
+                ));
+            }
+        }
         let limits = &self.limits;
         let positive = [
             ("memory-mib", limits.memory_mib, 4096),

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -33,6 +33,18 @@ pub(crate) fn spawn(command: &mut Command, inherited: Vec<OwnedFd>) -> std::io::
     let child = command.spawn();
     drop(inherited);
     child
+}
+
+/// Standard input, output and error of a child.
+type Pipes = [Option<OwnedFd>; 3];
+
+/// Starts it with pipes to all that it reads and writes.
+pub(crate) fn with_pipes(command: &mut Command) -> std::io::Result<(Child, Pipes)> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn(command, Vec::new())?;
+    let pipes =
+        [child.stdin.take().map(Into::into), child.stdout.take().map(Into::into), child.stderr.take().map(Into::into)];
+    Ok((child, pipes))
 }
 
 /// Whether the child has ended; its number stays taken until it is waited for.

@@ -196,7 +196,6 @@ pub fn jobs() {
             assert!(failure.message.contains("`domains` under [libvirt]"), "{failure:?}");
             tried += 1;
         }
-        // `call` passes no action without its document.
         assert_eq!(tried, 13);
         assert_unchanged(&before, &ended);
     }
