@@ -182,7 +182,7 @@ fn descriptions_that_reach_out() {
 #[test]
 pub fn jobs() {
     let upper = FOREIGN.to_uppercase();
-    for name in ["db-1", FOREIGN, &upper, "2", "", "one", "xone-5", "one-5/../../db-1", "one-5\ndb-1", "*"] {
+    for name in ["db-1", FOREIGN, &upper, "2", "", "one", "xone-5", "one-5/../../db-1", "db-1\none-5", "*"] {
         let path = "/var/lib/one/datastores/0/5/disk.0";
         let trial = Trial::of(JOBS).granting(&grants()).with(name, path);
         let before = asked(&trial);
