@@ -8,6 +8,7 @@ mod exec;
 mod firmware;
 mod fixture;
 mod interrupted;
+mod kills;
 mod media;
 mod nic;
 mod power;
