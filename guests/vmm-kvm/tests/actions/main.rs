@@ -10,6 +10,7 @@ mod firmware;
 mod fixture;
 mod interrupted;
 mod interrupted_migration;
+mod kills;
 mod kvmrc;
 mod media;
 mod migrate_datastore;

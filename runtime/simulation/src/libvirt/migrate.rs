@@ -24,6 +24,8 @@ impl Simulation {
     /// virDomainMigrate3. What is refused has changed nothing.
     pub(super) fn move_domain(&mut self, on: &Node, reference: &str, how: &Migration) -> Result<(), Failure> {
         consistent(how)?;
+        // Whose domain it is comes before any connection to another host.
+        self.session(on)?.find(reference)?;
         let destination = self.behind(&how.uri)?;
         // Both daemons are connected to first.
         self.session(&destination)?;

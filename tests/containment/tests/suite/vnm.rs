@@ -43,7 +43,10 @@ fn others() {
 }
 
 fn network() -> (State, String) {
-    (State::now(), sh("ip route show table all; ip -6 route show table all; ip neighbour show proxy; ip -6 neighbour show proxy"))
+    (
+        State::now(),
+        sh("ip route show table all; ip -6 route show table all; ip neighbour show proxy; ip -6 neighbour show proxy"),
+    )
 }
 
 /// The refusals of all that was asked of the network; the journal has every one.
