@@ -8,7 +8,7 @@ use remotes_sdk::{Explain, Failure, FailureKind, Node, Place, clock, image, pare
 use serde_json::{Value, json};
 
 use super::disks::kind;
-use super::layout::{Item, folders};
+use super::layout::{Item, folders, is_inside};
 use super::{Journey, shown};
 
 /// What has been made.
@@ -98,6 +98,11 @@ impl Made {
                 (Some(_), _) => return Err(in_the_way(journey, path)),
             }
         }
+        // What an earlier action has made for a disk that has moved since stays noted, in the machine's own folder.
+        let others = earlier.paths.iter().filter(|path| is_inside(&journey.to, path));
+        let others: Vec<_> = others.filter(|path| !made.paths.contains(path)).cloned().collect();
+        made.paths.splice(0..0, others);
+        made.folders.extend(earlier.folders.into_iter().filter(|folder| is_inside(&journey.to, folder)));
         let note = json!({ "goal": goal(journey), "made": made.paths, "folders": made.folders, "resume": made.resume });
         filesystem::write(&made.note, note.to_string().as_bytes(), 0o600)?;
         Ok(made)

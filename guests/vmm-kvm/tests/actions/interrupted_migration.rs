@@ -40,7 +40,8 @@ fn end(host: &Host) -> String {
             let domains = domains.iter().map(|domain| {
                 let xml = domain.xml();
                 // Its id is the hypervisor's own.
-                let rest = xml.split_once('>').map_or(xml, |(_, rest)| rest).to_owned();
+                let rest =
+                    xml.split_once('>').map_or(xml, |(_, rest)| rest).replace("one//datastores", "one/datastores");
                 (domain.state, rest, domain.snapshots.keys().cloned().collect::<Vec<_>>(), domain.copies.clone())
             });
             (domains.collect::<Vec<_>>(), tree(machine, "/var/lib/one/datastores"))
@@ -127,6 +128,30 @@ fn with_storage_of_their_own() {
     assert!(kills > 200, "{kills}");
     undone(apart, |host| to_host(host, "NO"));
     failed(apart, |host| to_host(host, "NO"), "libvirt.migrate");
+}
+
+/// One disk has gone over when it is killed, and the other one never does: the first one comes back, and all that
+/// was made for either is gone.
+#[test]
+fn a_repeat_that_fails_undoes_what_was_done_before_the_kill() {
+    let broken = |world: Simulation| {
+        (1..=3).fold(world, |world, nth| world.failing("libvirt.end-block-job", nth, Failure::failed("no")))
+    };
+    let clean = host(broken(apart()));
+    to_datastore(&clean).failure();
+    let whole = host(apart());
+    let call = to_datastore(&whole);
+    let second = call.done.iter().rposition(|(effect, _)| effect.name() == "libvirt.end-block-job").unwrap();
+    let host = host(apart());
+    to_datastore(host.stop_before(second));
+    // The copy that still runs is given up first.
+    host.change(|world| {
+        (2..=4).fold(world, |world, nth| world.failing("libvirt.end-block-job", nth, Failure::failed("no")))
+    });
+    let call = to_datastore(&host);
+    assert!(call.failure().message.ends_with("no"), "{:?} {:?}", call.failure(), call.log());
+    assert!(call.log().iter().any(|line| line.contains("vda is copied back")), "{:?}", call.log());
+    assert_eq!(end(&host), end(&clean));
 }
 
 #[test]
