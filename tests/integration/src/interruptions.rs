@@ -113,4 +113,3 @@ fn names(guest: &Guest) -> Vec<String> {
     names.sort();
     names
 }
-

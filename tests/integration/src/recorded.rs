@@ -125,4 +125,3 @@ pub fn call(scene: &Scene, call: &Recorded, stdin: &str) -> Outcome {
     }
     outcome
 }
-

@@ -60,12 +60,16 @@ fn nothing(_: &Scene, _: &Guest) {}
 
 #[test]
 fn a_disk_that_is_plugged_in() {
-    repeated_and_undone("attach_disk", "detach_disk", true, |scene, guest| disks(scene, guest) == ["sda", "vda", "vdb"]);
+    repeated_and_undone("attach_disk", "detach_disk", true, |scene, guest| {
+        disks(scene, guest) == ["sda", "vda", "vdb"]
+    });
 }
 
 #[test]
 fn a_disk_that_is_unplugged() {
-    repeated_and_undone("detach_disk", "attach_disk", false, |scene, guest| disks(scene, guest) == ["sda", "vda", "vdb"]);
+    repeated_and_undone("detach_disk", "attach_disk", false, |scene, guest| {
+        disks(scene, guest) == ["sda", "vda", "vdb"]
+    });
 }
 
 #[test]
@@ -119,26 +123,24 @@ fn an_interface_that_is_unplugged() {
 fn a_snapshot_that_is_made() {
     for again in [true, false] {
         let mut all = Interruptions::equipped(PROGRAM);
-        all.everywhere(
-            "snapshot_create",
-            nothing,
-            |scene, guest, place| {
-                scene.until_quiet();
-                if again {
-                    scene.act("snapshot_create", guest).succeeded("snap-0\n");
-                    assert_eq!((snapshots(scene, guest), kept(guest)), (vec!["snap-0".to_owned()], true), "{place}");
-                }
-                scene.does("snapshot_delete", guest);
-                assert_eq!((snapshots(scene, guest), kept(guest)), (vec![], false), "{place}");
-            },
-        );
+        all.everywhere("snapshot_create", nothing, |scene, guest, place| {
+            scene.until_quiet();
+            if again {
+                scene.act("snapshot_create", guest).succeeded("snap-0\n");
+                assert_eq!((snapshots(scene, guest), kept(guest)), (vec!["snap-0".to_owned()], true), "{place}");
+            }
+            scene.does("snapshot_delete", guest);
+            assert_eq!((snapshots(scene, guest), kept(guest)), (vec![], false), "{place}");
+        });
     }
 }
 
 #[test]
 fn a_snapshot_that_is_deleted() {
     let mut all = Interruptions::equipped(PROGRAM);
-    let made = |scene: &Scene, guest: &Guest| drop(scene.act("snapshot_create", guest).succeeded("snap-0\n"));
+    let made = |scene: &Scene, guest: &Guest| {
+        scene.act("snapshot_create", guest).succeeded("snap-0\n");
+    };
     all.everywhere("snapshot_delete", made, |scene, guest, place| {
         scene.until_quiet();
         scene.does("snapshot_delete", guest);
@@ -150,41 +152,30 @@ fn a_snapshot_that_is_deleted() {
 fn a_machine_that_goes_back_to_a_snapshot() {
     let mut all = Interruptions::equipped(PROGRAM);
     all.scene.act("snapshot_create", &all.guest).succeeded("snap-0\n");
-    all.everywhere(
-        "snapshot_revert",
-        nothing,
-        |scene, guest, place| {
-            scene.until_quiet();
-            scene.does("snapshot_revert", guest);
-            assert_eq!(scene.state(guest).as_deref(), Some("running"), "{place}");
-            assert_eq!(snapshots(scene, guest), ["snap-0"], "{place}");
-        },
-    );
+    all.everywhere("snapshot_revert", nothing, |scene, guest, place| {
+        scene.until_quiet();
+        scene.does("snapshot_revert", guest);
+        assert_eq!(scene.state(guest).as_deref(), Some("running"), "{place}");
+        assert_eq!(snapshots(scene, guest), ["snap-0"], "{place}");
+    });
 }
 
 #[test]
 fn sizes_that_change() {
     let mut all = Interruptions::equipped(PROGRAM);
-    let count = |scene: &Scene, guest: &Guest| scene.virsh(&["vcpucount", &guest.name, "--live"]).stdout.trim().to_owned();
+    let count =
+        |scene: &Scene, guest: &Guest| scene.virsh(&["vcpucount", &guest.name, "--live"]).stdout.trim().to_owned();
     // A guest of one boot sector does not give a CPU back: one that came stays, and the repeat finds it.
-    all.everywhere(
-        "resize",
-        nothing,
-        |scene, guest, place| {
-            scene.until_quiet();
-            scene.does("resize", guest);
-            assert_eq!(count(scene, guest), "2", "{place}");
-        },
-    );
+    all.everywhere("resize", nothing, |scene, guest, place| {
+        scene.until_quiet();
+        scene.does("resize", guest);
+        assert_eq!(count(scene, guest), "2", "{place}");
+    });
     let mut all = Interruptions::equipped(PROGRAM);
-    all.everywhere(
-        "resize_disk",
-        nothing,
-        |scene, guest, place| {
-            scene.until_quiet();
-            scene.does("resize_disk", guest);
-            let capacity = scene.virsh(&["domblkinfo", &guest.name, "vda"]).stdout;
-            assert!(capacity.lines().next().unwrap().ends_with(&(2 << 20).to_string()), "{place}: {capacity}");
-        },
-    );
+    all.everywhere("resize_disk", nothing, |scene, guest, place| {
+        scene.until_quiet();
+        scene.does("resize_disk", guest);
+        let capacity = scene.virsh(&["domblkinfo", &guest.name, "vda"]).stdout;
+        assert!(capacity.lines().next().unwrap().ends_with(&(2 << 20).to_string()), "{place}: {capacity}");
+    });
 }
