@@ -138,7 +138,9 @@ fn a_snapshot_that_is_made() {
 #[test]
 fn a_snapshot_that_is_deleted() {
     let mut all = Interruptions::equipped(PROGRAM);
-    let made = |scene: &Scene, guest: &Guest| drop(scene.act("snapshot_create", guest).succeeded("snap-0\n"));
+    let made = |scene: &Scene, guest: &Guest| {
+        scene.act("snapshot_create", guest).succeeded("snap-0\n");
+    };
     all.everywhere("snapshot_delete", made, |scene, guest, place| {
         scene.until_quiet();
         scene.does("snapshot_delete", guest);

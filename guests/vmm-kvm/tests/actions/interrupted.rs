@@ -160,7 +160,7 @@ pub fn equipped() -> Simulation {
     .file("/var/run/one/one-1", "7")
 }
 
-pub const PARTS: &str = "<DISK><ATTACH>YES</ATTACH><DISK_ID>2</DISK_ID><TARGET>vdb</TARGET></DISK>\
+const PARTS: &str = "<DISK><ATTACH>YES</ATTACH><DISK_ID>2</DISK_ID><TARGET>vdb</TARGET></DISK>\
     <DISK><DISK_ID>0</DISK_ID><TARGET>vda</TARGET></DISK>\
     <NIC><ATTACH>YES</ATTACH><MAC>02:00:00:00:00:02</MAC><BRIDGE>b</BRIDGE></NIC>";
 

@@ -102,6 +102,7 @@ fn attached(xml: &str, device: Node<'_, '_>, domain: &str) -> Result<String, Fai
     let root = document.root_element();
     match device.tag_name().name() {
         "disk" => new_target(root, &disk(device))?,
+        "interface" => new_link(root, device)?,
         "hostdev" if find(root, device)?.is_some() => {
             let address = match super::device::host_address(device) {
                 Some(super::device::Host::Pci(address)) => format!("PCI device {address}"),
@@ -136,6 +137,16 @@ fn new_target(root: Node<'_, '_>, new: &Disk) -> Result<(), Failure> {
             there.source.as_deref().unwrap_or(none),
             new.source.as_deref().unwrap_or(none),
         ))),
+    }
+}
+
+/// The kernel has one link of a name.
+fn new_link(root: Node<'_, '_>, new: Node<'_, '_>) -> Result<(), Failure> {
+    let link = |interface| child(interface, "target").and_then(|target| target.attribute("dev"));
+    let Some(name) = link(new) else { return Ok(()) };
+    match devices(root).any(|there| there.has_tag_name("interface") && link(there) == Some(name)) {
+        true => Err(system(format!("Unable to create tap device {name}: Device or resource busy"))),
+        false => Ok(()),
     }
 }
 
