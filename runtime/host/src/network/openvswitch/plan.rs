@@ -161,7 +161,11 @@ mod tests {
         let bridges = [there("br0", &[]), there("br-int", &["one-1-0"])];
         let remove = Change::RemovePort(PortName { bridge: "br0".into(), name: "one-1-0".into() });
         for change in [ensure_port("br0", "one-1-0", Backing::Link), set_tag("br0", "one-1-0"), remove] {
-            assert_eq!(lines(&[change.clone()], &bridges).unwrap_err().kind, FailureKind::Denied, "{change:?}");
+            assert_eq!(
+                lines(std::slice::from_ref(&change), &bridges).unwrap_err().kind,
+                FailureKind::Denied,
+                "{change:?}"
+            );
         }
         assert_eq!(lines(&[set_tag("br0", "one-2-0")], &bridges).unwrap_err().kind, FailureKind::NotFound);
     }
