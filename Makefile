@@ -37,7 +37,7 @@ setup: ## Brings a Debian 12 to where everything builds and tests (root or sudo)
 
 build: ## Builds the programs and drivers into target/dist (PROFILE=release: target/dist-release)
 	@$(CARGO) guest $(LOCKED) $(DRIVERS:%=-p %)
-	@$(CARGO) build --profile $(PROFILE) $(LOCKED) -p remotes -p remotes-libvirt
+	@$(CARGO) build --profile $(PROFILE) $(LOCKED) -p remotes -p remotes-libvirt -p remotes-net
 # Apart from the others: together with them it would be linked with the compiler, for which it must not pay.
 	@$(CARGO) build --profile $(PROFILE) $(LOCKED) -p remotes-action
 	@scripts/stage $(DIST) $(PROFILE) $(DRIVERS)
@@ -76,7 +76,7 @@ fuzz: setup ## Runs the property tests with CASES=20000 cases each
 # As root, after `make build PROFILE=release`, nothing is built here.
 install: ## Installs programs, drivers, man pages and completions (DESTDIR=, PREFIX=/usr/local)
 	@$(if $(SUDO_USER),,$(MAKE) build PROFILE=release)
-	@scripts/install $(abspath $(TARGET))/dist-release '$(DESTDIR)$(PREFIX)'
+	@scripts/install $(abspath $(TARGET))/dist-release '$(DESTDIR)' '$(PREFIX)'
 
 clean: ## Removes everything that was built
 	@$(CARGO) clean

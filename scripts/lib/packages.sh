@@ -73,7 +73,8 @@ install_packages() {
     fi
     missing_still=$(packages_missing "$@")
     [ -z "$missing_still" ] || stop "still missing after apt-get installed them: $missing_still"
-    keep_sshd_off "$missing"
+    keep_off "$missing" openssh-server ssh.service ssh.socket
+    keep_off "$missing" openvswitch-switch openvswitch-switch.service
 }
 
 # A qemu-utils from backports and the release's QEMU exclude each other. Only where that may be the trouble,
@@ -99,13 +100,17 @@ install_release_qemu() {
         stop "apt-get could not install: $*"
 }
 
-# The tests start an sshd of their own on loopback; nobody asked for one that listens to the network.
-keep_sshd_off() {
+# The tests start daemons of their own, an sshd on loopback say; nobody asked for ones that serve the system.
+#
+#   keep_off 'INSTALLED…' PACKAGE UNIT…
+keep_off() {
     case " $1 " in
-    *" openssh-server "*) ;;
+    *" $2 "*) ;;
     *) return 0 ;;
     esac
     [ -d /run/systemd/system ] || return 0
-    as_root systemctl disable --now --quiet ssh.service ssh.socket 2>/dev/null || true
-    say "the system's ssh service, new on this machine, is switched off: the tests use their own"
+    new=$2
+    shift 2
+    as_root systemctl disable --now --quiet "$@" 2>/dev/null || true
+    say "the service of $new, new on this machine, is switched off: the tests use their own"
 }

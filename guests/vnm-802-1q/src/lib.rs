@@ -9,7 +9,7 @@ use vnm_common::groups::{self, Mode, Scope};
 use vnm_common::host::{Host, bridge_of};
 use vnm_common::taps::Taps;
 use vnm_common::trunk::{self, Trunk};
-use vnm_common::{bandwidth, hooks, silent, update};
+use vnm_common::{bandwidth, functions, hooks, silent, update};
 
 pub use vlan::Vlan;
 
@@ -28,6 +28,7 @@ impl Vnm for Vlan {
             let taps = Taps::find(&machine, &deploy_id);
             trunk::filter(&machine, Self::DRIVER, Self::LOCK, &taps, Trunk::customers, device::name)?;
         }
+        functions::post(&machine, Self::DRIVER)?;
         groups::activate(&machine, Self::DRIVER, Mode::Bridged, Scope::Attached, &deploy_id)?;
         silent(hooks::run("post", &[&deploy_id, &host], &vm))
     }
@@ -47,7 +48,8 @@ impl Vnm for Vlan {
         let machine = Vm::parse(&vm)?;
         device::update_nic::<Self>(&machine, network)?;
         customers_changed(&machine, network)?;
-        silent(bandwidth::update_nic(&machine, Self::DRIVER, &deploy_id, network))
+        bandwidth::update_nic(&machine, Self::DRIVER, &deploy_id, network)?;
+        silent(functions::update_nic(&machine, Self::DRIVER, network).map(drop))
     }
 
     fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {

@@ -4,7 +4,7 @@ use remotes_sdk::network::Vm;
 use remotes_sdk::{Failure, Vnm};
 use vnm_common::taps::Taps;
 use vnm_common::trunk::{self, Trunk};
-use vnm_common::{bridge, hooks, silent};
+use vnm_common::{bridge, functions, hooks, silent};
 
 const DRIVER: &str = "bridge";
 
@@ -26,6 +26,7 @@ impl Vnm for Bridge {
             let taps = Taps::find(&machine, &deploy_id);
             trunk::filter(&machine, DRIVER, bridge::LOCK, &taps, Trunk::tagged, |nic| nic.phydev.clone())?;
         }
+        functions::post(&machine, DRIVER)?;
         silent(hooks::run("post", &[&deploy_id, &host], &vm))
     }
 
@@ -39,7 +40,9 @@ impl Vnm for Bridge {
     }
 
     fn update_nic(vm: String, _deploy_id: String, network: u32) -> Result<String, Failure> {
-        silent(bridge::update_nic(&Vm::parse(&vm)?, DRIVER, network))
+        let machine = Vm::parse(&vm)?;
+        bridge::update_nic(&machine, DRIVER, network)?;
+        silent(functions::update_nic(&machine, DRIVER, network).map(drop))
     }
 
     fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {

@@ -4,12 +4,15 @@
 pub mod bandwidth;
 pub mod bridge;
 pub mod device;
+pub mod functions;
 pub mod groups;
 pub mod hooks;
 pub mod host;
 pub mod settings;
+pub mod switch;
 pub mod taps;
 pub mod trunk;
+pub mod vxlan;
 
 use remotes_sdk::Failure;
 use remotes_sdk::network::{Attached, Nic, Vm};

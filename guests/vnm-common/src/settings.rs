@@ -111,6 +111,19 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Columns of an interface's new bridge of Open vSwitch: the file's, changed by the network's.
+    pub fn switch(&self, nic: &Nic) -> Result<Vec<(String, String)>, Failure> {
+        let mut settings = self.map("ovs_bridge_conf")?;
+        for (name, value) in pairs(nic.ovs_bridge_conf.as_deref().unwrap_or_default()) {
+            let name = name.to_lowercase();
+            settings.retain(|(other, _)| *other != name);
+            if value != "__delete__" {
+                settings.push((name, value));
+            }
+        }
+        Ok(settings)
+    }
+
     fn map(&self, key: &str) -> Result<Vec<(String, String)>, Failure> {
         let prefix = format!("{key}.");
         let keys = self.keys()?.unwrap_or_default();
@@ -120,12 +133,13 @@ impl Settings {
 }
 
 fn is_ours(key: &str) -> bool {
-    const OTHERS: [&str; 10] = [
+    const OTHERS: [&str; 11] = [
         "vxlan_mode",
         "vxlan_tep",
         "ip_bridge_conf",
         "bridge_conf",
         "ovs_bridge_conf",
+        "ovs_vlan_access",
         "ip_link_conf",
         "tproxy",
         "tproxy_debug_level",

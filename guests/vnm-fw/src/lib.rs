@@ -3,7 +3,7 @@
 use remotes_sdk::network::Vm;
 use remotes_sdk::{Failure, Vnm};
 use vnm_common::groups::{self, Mode, Scope};
-use vnm_common::{bandwidth, bridge, hooks, silent};
+use vnm_common::{bandwidth, bridge, functions, hooks, silent};
 
 const DRIVER: &str = "fw";
 
@@ -20,7 +20,9 @@ impl Vnm for Fw {
     }
 
     fn post(vm: String, deploy_id: String, host: String) -> Result<String, Failure> {
-        groups::activate(&Vm::parse(&vm)?, DRIVER, Mode::Bridged, Scope::Attached, &deploy_id)?;
+        let machine = Vm::parse(&vm)?;
+        functions::post(&machine, DRIVER)?;
+        groups::activate(&machine, DRIVER, Mode::Bridged, Scope::Attached, &deploy_id)?;
         silent(hooks::run("post", &[&deploy_id, &host], &vm))
     }
 
@@ -38,7 +40,8 @@ impl Vnm for Fw {
     fn update_nic(vm: String, deploy_id: String, network: u32) -> Result<String, Failure> {
         let machine = Vm::parse(&vm)?;
         bridge::update_nic(&machine, DRIVER, network)?;
-        silent(bandwidth::update_nic(&machine, DRIVER, &deploy_id, network))
+        bandwidth::update_nic(&machine, DRIVER, &deploy_id, network)?;
+        silent(functions::update_nic(&machine, DRIVER, network).map(drop))
     }
 
     fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {

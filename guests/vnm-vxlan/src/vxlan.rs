@@ -1,15 +1,10 @@
 //! The device below a bridge.
 
-use std::net::Ipv4Addr;
-
 use remotes_sdk::Failure;
-use remotes_sdk::links::{self, Endpoint};
 use remotes_sdk::network::Nic;
 use vnm_common::device::Device;
 use vnm_common::settings::Settings;
-
-/// Base of the multicast groups where none is set.
-const GROUPS: Ipv4Addr = Ipv4Addr::new(239, 0, 0, 0);
+use vnm_common::vxlan;
 
 /// The driver, and its kind of device.
 pub struct Vxlan;
@@ -20,60 +15,6 @@ impl Device for Vxlan {
     const LOCK: &'static str = "vxlandriver";
 
     fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<bool, Failure> {
-        let given = nic.vlan_id.as_deref().unwrap_or_default();
-        let id: u32 = given.trim().parse().ok().filter(|id| *id < 1 << 24).ok_or_else(|| {
-            Failure::invalid(format!("NIC {}: VLAN_ID is {given:?}, expected a VXLAN network identifier", nic.id))
-        })?;
-        let phydev = nic.phydev.as_deref().unwrap_or_default();
-        let evpn = choice(nic.vxlan_mode.as_deref(), settings.of(nic, "vxlan_mode")?, "multicast") == "evpn";
-        let by_device = choice(nic.vxlan_tep.as_deref(), settings.of(nic, "vxlan_tep")?, "dev") == "dev";
-        let endpoint = match evpn && !by_device {
-            true => Endpoint::Address(first_address(phydev)?),
-            false => Endpoint::Device(phydev.to_owned()),
-        };
-        let group = match evpn {
-            true => None,
-            false => {
-                let base = choice(nic.vxlan_mc.as_deref(), settings.of(nic, "vxlan_mc")?, "");
-                Some(group(&base, id).to_string())
-            }
-        };
-        let ttl = settings.number(nic, "vxlan_ttl")?.map(u8::try_from).transpose();
-        let ttl = ttl.map_err(|_| Failure::invalid("vxlan_ttl: expected at most 255"))?;
-        let mtu = nic.mtu.map_or_else(|| settings.number(nic, "vxlan_mtu"), |mtu| Ok(Some(mtu)))?;
-        let settings = settings.link(nic)?;
-        links::make_vxlan(&links::Vxlan { name: name.to_owned(), id, endpoint, group, ttl, mtu, settings })
-    }
-}
-
-/// A network's own value, or else the settings', or else this.
-fn choice(own: Option<&str>, set: Option<String>, default: &str) -> String {
-    own.map(str::to_owned).or(set).unwrap_or_else(|| default.to_owned())
-}
-
-/// The multicast group of a network: as far behind the first one as its identifier says.
-fn group(base: &str, id: u32) -> Ipv4Addr {
-    let base = base.trim().parse().unwrap_or(GROUPS);
-    Ipv4Addr::from(u32::from(base).wrapping_add(id))
-}
-
-/// The first address of a link that other hosts can send to.
-fn first_address(phydev: &str) -> Result<String, Failure> {
-    let addresses = links::addresses(phydev)?;
-    let usable = addresses.into_iter().find(|address| !address.starts_with("127.") && address != "::1");
-    usable.ok_or_else(|| {
-        Failure::not_found(format!("link {phydev} has no address; give it one, or set vxlan_tep to dev"))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_are_counted_from_the_base() {
-        assert_eq!(group("239.0.0.0", 77).to_string(), "239.0.0.77");
-        assert_eq!(group("239.100.0.0", 500).to_string(), "239.100.1.244");
-        assert_eq!(group("no address", 900).to_string(), "239.0.3.132");
+        vxlan::make(name, "VLAN_ID", nic.vlan_id.as_deref(), nic, settings)
     }
 }

@@ -1,7 +1,9 @@
 //! Which effects change something outside the driver. The plan asks for it, the libvirt executor
 //! decides by it whether a lost call may be sent again.
 
-use crate::{Effect, clock, filesystem, hooks, image, iptables, libvirt, links, locks, log, tools, transfer};
+use crate::{
+    Effect, clock, filesystem, hooks, image, iptables, libvirt, links, locks, log, openvswitch, sriov, tools, transfer,
+};
 
 impl Effect {
     /// Whether carrying this out can change the outside. Written out in full, so that a new function
@@ -28,6 +30,16 @@ impl Effect {
                 | iptables::Effect::RemoveMembers { .. },
             ) => true,
             Self::Links(effect) => effect.changes(),
+            Self::Openvswitch(openvswitch::Effect::Bridges {} | openvswitch::Effect::Flows { .. }) => false,
+            Self::Openvswitch(
+                openvswitch::Effect::Apply { .. }
+                | openvswitch::Effect::RemoveUnusedBridge { .. }
+                | openvswitch::Effect::ReplaceFlows { .. }
+                | openvswitch::Effect::ForgetFlows { .. }
+                | openvswitch::Effect::LimitVlans { .. },
+            ) => true,
+            Self::Sriov(sriov::Effect::Find { .. }) => false,
+            Self::Sriov(sriov::Effect::Configure { .. } | sriov::Effect::Offload { .. }) => true,
         }
     }
 }

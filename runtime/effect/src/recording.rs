@@ -33,7 +33,7 @@ pub struct Header {
 #[serde(rename_all = "kebab-case")]
 enum Line {
     /// One effect and its answer.
-    Effect { effect: Effect, answer: Answer },
+    Effect { effect: Box<Effect>, answer: Answer },
     /// How the action ended: the driver's reply, or why there is none.
     End { reply: Option<Reply>, stopped: Option<String> },
 }
@@ -96,7 +96,7 @@ impl Journal for Recorder {
 
     fn end(&mut self, _: u64, effect: &Effect, answer: &Answer, _: Duration) {
         // An incomplete recording is noticed when it is replayed: it has no end.
-        let _ = write_line(&mut self.file, &Line::Effect { effect: effect.clone(), answer: answer.clone() });
+        let _ = write_line(&mut self.file, &Line::Effect { effect: Box::new(effect.clone()), answer: answer.clone() });
     }
 }
 
@@ -123,7 +123,7 @@ impl Recording {
         let mut recording = Self { header, effects: VecDeque::new(), reply: None };
         for (index, line) in lines {
             match parse(index + 1, &line?)? {
-                Line::Effect { effect, answer } => recording.effects.push_back((effect, answer)),
+                Line::Effect { effect, answer } => recording.effects.push_back((*effect, answer)),
                 Line::End { reply, .. } => recording.reply = reply,
             }
         }

@@ -78,6 +78,8 @@ fn what_reaches_past_the_machine_is_denied() {
         ("<devices><disk type='network'><source protocol='nbd' name='x'/></disk></devices>", "network-storage"),
         ("<devices><disk type='volume'><source pool='default' volume='x'/></disk></devices>", "network-storage"),
         ("<devices><serial type='file'><source path='etc/x'/></serial></devices>", "absolute"),
+        ("<devices><disk><source file=' /etc/shadow'/></disk></devices>", "absolute"),
+        ("<os><kernel> /boot/vmlinuz </kernel></os>", "/boot"),
         ("<devices><disk type='network'><source protocol='https' name='x'/></disk></devices>", "network-storage"),
         ("<devices><hostdev mode='subsystem' type='usb'/></devices>", "host-devices"),
         ("<devices><hostdev mode='capabilities'/></devices>", "host-devices"),
@@ -91,7 +93,7 @@ fn what_reaches_past_the_machine_is_denied() {
             "<devices><interface type='ethernet'><script path='/var/lib/one/datastores/0/1/up'/></interface></devices>",
             "programs",
         ),
-        ("<devices><tpm><backend type='passthrough'><device path='/dev/tpm0'/></backend></tpm></devices>", "/dev"),
+        ("<devices><tpm><backend type='passthrough'><device path='/dev/tpm0'/></backend></tpm></devices>", "tpm"),
         ("<devices><serial type='file'><source path='/etc/cron.d/x'/></serial></devices>", "/etc"),
         ("<devices><graphics type='spice'><gl rendernode='/dev/dri/renderD128'/></graphics></devices>", "/dev/dri"),
         ("<qemu:commandline><qemu:arg value='-monitor'/></qemu:commandline>", "emulator-options"),
@@ -107,6 +109,191 @@ fn what_reaches_past_the_machine_is_denied() {
     }
 }
 
+/// A disk, an interface, … inside `<devices>`.
+fn inside(device: &str) -> String {
+    domain(&format!("<devices>{device}</devices>"))
+}
+
+/// Every one of these was granted once.
+#[test]
+fn paths_that_do_not_look_so_are_denied() {
+    for (device, says) in [
+        ("<disk type='block'><source dev='dev/sda'/></disk>", "absolute"),
+        ("<disk type='file'><backingStore type='block'><source dev='dev/sda'/></backingStore></disk>", "absolute"),
+        ("<filesystem type='block'><source dev='dev/sda'/></filesystem>", "absolute"),
+        ("<filesystem><source socket='run/x'/></filesystem>", "absolute"),
+        ("<interface type='vdpa'><source dev='dev/vhost-vdpa-0'/></interface>", "absolute"),
+        ("<interface type='bridge'><rom file='etc/shadow'/></interface>", "absolute"),
+        ("<interface type='bridge'><rom file='vmlinuz'/></interface>", "absolute"),
+        ("<interface type='bridge'><backend tap='dev/sda' vhost='x'/></interface>", "absolute"),
+        ("<interface type='bridge'><target dev='../x'/></interface>", "absolute"),
+        ("<serial type='pty'><log file='etc/cron.d/x'/></serial>", "absolute"),
+        ("<rng><backend model='random'>dev/sda</backend></rng>", "absolute"),
+        ("<input type='passthrough'><source evdev='dev/input/event0'/></input>", "absolute"),
+        ("<input type='evdev'><source dev='dev/input/event0'/></input>", "absolute"),
+        ("<graphics type='vnc' socket='run/x'/>", "absolute"),
+        ("<graphics type='vnc' keymap='etc/shadow'/>", "absolute"),
+        ("<graphics type='spice'><gl rendernode='dev/dri/renderD128'/></graphics>", "absolute"),
+        ("<audio id='1' type='file' path='etc/x'/>", "absolute"),
+        ("<memory model='nvdimm'><source><path>dev/dax0.0</path></source></memory>", "absolute"),
+        ("<pstore backend='acpi-erst'><path>etc/x</path></pstore>", "absolute"),
+        ("<lease><target path='etc/x'/></lease>", "absolute"),
+        ("<channel type='unix'><target type='virtio' name='../../../../etc/x'/></channel>", "name"),
+        ("<disk type='network'><source protocol='rbd' name='x'><config file='etc/x'/></source></disk>", "absolute"),
+        ("<disk type='network'><source protocol='rbd' name='x'><host socket='run/x'/></source></disk>", "absolute"),
+    ] {
+        let failure = check(&inside(device)).expect_err(device);
+        assert_eq!(failure.kind, FailureKind::Denied, "{device}: {failure}");
+        assert!(failure.message.contains(says), "{device}: {failure}");
+    }
+    for (inner, says) in [
+        ("<os><kernel>boot/vmlinuz</kernel></os>", "absolute"),
+        ("<os><initrd>boot/initrd</initrd></os>", "absolute"),
+        ("<os><dtb>etc/x</dtb></os>", "absolute"),
+        ("<os><loader>etc/x</loader></os>", "absolute"),
+        ("<os><nvram template='etc/shadow'/></os>", "absolute"),
+        ("<os><nvram>etc/x</nvram></os>", "absolute"),
+        ("<os><nvram type='block'><source dev='dev/sda'/></nvram></os>", "absolute"),
+        ("<os><acpi><table type='slic'>etc/shadow</table></acpi></os>", "absolute"),
+        ("<os><shim>boot/shim</shim></os>", "absolute"),
+        ("<sysinfo type='fwcfg'><entry name='opt/x' file='etc/shadow'/></sysinfo>", "absolute"),
+        // libvirt reads the text of all that is within.
+        ("<os><kernel><a>boot/</a>vmlinuz</kernel></os>", "absolute"),
+        ("<os><kernel>/var/lib/one/datastores<a>-evil/x</a></kernel></os>", "-evil"),
+        ("<os><kernel><a>/var/lib/one/datastores</a><b>-evil/x</b></kernel></os>", "-evil"),
+        ("<devices><emulator>/usr/bin/qemu-kvm<a>x</a></emulator></devices>", "programs"),
+        ("<resource><partition>/system</partition></resource>", "paths"),
+        ("<os><nvram>/var/lib/libvirt/qemu/nvram/one-10_VARS.fd</nvram></os>", "paths"),
+        ("<os><loader>/var/lib/libvirt/qemu/nvram/one-1_VARS.fd</loader></os>", "paths"),
+        ("<devices><domain><metadata><source file='/etc/shadow'/></metadata></domain></devices>", "/etc"),
+    ] {
+        let failure = check(&domain(inner)).expect_err(inner);
+        assert_eq!(failure.kind, FailureKind::Denied, "{inner}: {failure}");
+        assert!(failure.message.contains(says), "{inner}: {failure}");
+    }
+}
+
+/// libvirt takes the first attribute of a local name, whatever its namespace.
+#[test]
+fn namespaces_hide_no_attribute() {
+    for (device, kind) in [
+        ("<hostdev xmlns:x='y' x:type='usb' type='pci'/>", FailureKind::Invalid),
+        ("<disk xmlns:x='y' type='network'><source x:protocol='nbd' name='x'/></disk>", FailureKind::Denied),
+        ("<disk xmlns:x='y'><source x:file='etc/shadow'/></disk>", FailureKind::Denied),
+        ("<disk xmlns:x='y'><source x:pool='p' volume='v'/></disk>", FailureKind::Denied),
+        ("<interface xmlns:x='y' x:type='hostdev'/>", FailureKind::Denied),
+        ("<filesystem xmlns:x='y'><binary x:path='/tmp/evil'/></filesystem>", FailureKind::Denied),
+        ("<x:hostdev xmlns:x='y' type='usb'/>", FailureKind::Denied),
+        ("<x:emulator xmlns:x='y'>/tmp/evil</x:emulator>", FailureKind::Denied),
+        ("<tpm xmlns:x='y'><backend x:type='passthrough'/></tpm>", FailureKind::Denied),
+    ] {
+        let xml = match device.contains("x:type='hostdev'") {
+            // Only pci is granted, so take that away.
+            true => device.replace("hostdev", "user"),
+            false => device.to_owned(),
+        };
+        let failure = check(&inside(&xml)).expect_err(&xml);
+        assert_eq!(failure.kind, kind, "{xml}: {failure}");
+    }
+}
+
+#[test]
+fn what_belongs_to_the_host_has_to_be_granted() {
+    for (device, kind) in [
+        ("<disk type='nvme'><source type='pci' namespace='1'><address bus='0x1'/></source></disk>", "pci"),
+        ("<disk><backingStore type='nvme'><source type='pci' namespace='1'/></backingStore></disk>", "pci"),
+        ("<disk type='block' device='lun'/>", "scsi"),
+        ("<disk type='block' rawio='yes'/>", "scsi"),
+        ("<disk type='block' sgio='unfiltered'/>", "scsi"),
+        ("<interface type='user'/>", "host-network"),
+        ("<interface type='server'><source address='0.0.0.0' port='1'/></interface>", "host-network"),
+        ("<interface type='client'/>", "host-network"),
+        ("<interface type='mcast'/>", "host-network"),
+        ("<interface type='udp'/>", "host-network"),
+        (
+            "<interface type='ethernet'><source><route address='0.0.0.0' gateway='10.0.0.1'/></source></interface>",
+            "host-network",
+        ),
+        ("<interface type='ethernet'><source><ip address='10.0.0.1'/></source></interface>", "host-network"),
+        ("<serial type='tcp'><source mode='connect' host='10.0.0.1' service='22'/></serial>", "host-network"),
+        ("<rng><backend model='egd' type='udp'><source mode='bind' service='9'/></backend></rng>", "host-network"),
+        ("<interface type='hostdev'><driver name='vfio' model='x'/></interface>", "module"),
+        ("<hostdev type='pci'><driver name='vfio' model='evil_module'/></hostdev>", "module"),
+        ("<tpm><backend type='passthrough'/></tpm>", "tpm"),
+        ("<smartcard mode='host'/>", "smartcard"),
+        ("<smartcard mode='host-certificates'><certificate>a</certificate></smartcard>", "smartcard"),
+        ("<shmem name='x'/>", "shmem"),
+        ("<vsock><cid auto='yes'/></vsock>", "vsock"),
+        ("<audio id='1' type='alsa'/>", "audio"),
+        ("<audio id='1' type='pulseaudio' serverName='10.0.0.1'/>", "audio"),
+        ("<graphics type='spice'><gl enable='yes'/></graphics>", "gpu"),
+        ("<graphics type='egl-headless'/>", "gpu"),
+        ("<video><driver name='vhostuser'/></video>", "gpu"),
+        ("<graphics type='sdl'/>", "display"),
+        ("<graphics type='dbus' address='unix:path=x'/>", "display"),
+        ("<redirdev type='tcp'/>", "redirdev"),
+        ("<seclabel type='static'/>", "seclabel"),
+    ] {
+        let mut policy = shipped();
+        policy.libvirt.as_mut().unwrap().host_devices.retain(|granted| granted != "pci" || kind == "module");
+        let xml = inside(device);
+        let of = |policy: &Policy| check_domain_document(policy.libvirt.as_ref().unwrap(), &policy.paths, &xml);
+        let failure = of(&policy).expect_err(device);
+        assert_eq!(failure.kind, FailureKind::Denied, "{device}: {failure}");
+        assert!(failure.message.contains(&format!("{kind:?} in host-devices")), "{device}: {failure}");
+        // Granted, it passes: no other rule had a hand in it.
+        policy.libvirt.as_mut().unwrap().host_devices.extend([kind.to_owned(), "pci".to_owned()]);
+        of(&policy).unwrap_or_else(|failure| panic!("{device}: {failure}"));
+    }
+}
+
+/// What libvirt adds to the description of a running domain comes back in checkpoints and snapshots.
+#[test]
+fn what_libvirt_adds_by_itself_is_granted() {
+    for inner in [
+        "<resource><partition>/machine</partition></resource>",
+        "<seclabel type='dynamic' model='apparmor' relabel='yes'/>",
+        "<seclabel type='dynamic' model='selinux' relabel='yes'><label>system_u:system_r:svirt_t:s0:c1,c2</label>\
+         <imagelabel>system_u:object_r:svirt_image_t:s0:c1,c2</imagelabel></seclabel>",
+        "<os firmware='efi'><nvram template='/usr/share/OVMF/OVMF_VARS.fd'>/var/lib/libvirt/qemu/nvram/one-1_VARS.fd</nvram></os>",
+        "<launchSecurity type='sev'><dhCert>/AbC=</dhCert><session>/x+/y=</session></launchSecurity>",
+        "<sysinfo type='fwcfg'><entry name='opt/org.example/x'>/some text</entry></sysinfo>",
+        "<devices><redirdev bus='usb' type='spicevmc'/><channel type='spicevmc'>\
+         <target type='virtio' name='com.redhat.spice.0'/></channel></devices>",
+        "<devices><interface type='bridge'><filterref filter='clean-traffic'>\
+         <parameter name='IP' value='10.0.0.0/24'/></filterref><rom file=''/></interface></devices>",
+        "<devices><filesystem><source dir='/var/lib/one/datastores/5'/><target dir='tag/x'/></filesystem></devices>",
+        "<devices><disk type='network'><source protocol='iscsi' name='iqn.2013-07.com.example:x/1'/></disk></devices>",
+        "<devices><audio id='1' type='none'/><audio id='2' type='spice'/><graphics type='vnc' keymap='en-us'/></devices>",
+        "<devices><tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm></devices>",
+        "<os><nvram>\n  <source/>\n</nvram></os>",
+    ] {
+        check(&domain(inner)).unwrap_or_else(|failure| panic!("{inner}: {failure}"));
+        let snapshot = format!("<domainsnapshot>{}</domainsnapshot>", domain(inner));
+        device(&snapshot).unwrap_or_else(|failure| panic!("{inner} in a snapshot: {failure}"));
+    }
+    // What looks like it and is not.
+    for inner in [
+        "<seclabel type='dynamic' relabel='no'/>",
+        "<seclabel type='dynamic'><baselabel>unconfined_u:unconfined_r:unconfined_t:s0</baselabel></seclabel>",
+        "<seclabel/>",
+        "<devices><disk><source file='/var/lib/one/datastores/0/1/x'><seclabel type='dynamic'/></source></disk></devices>",
+        "<devices><session>/etc/shadow</session></devices>",
+        "<devices><entry>/etc/shadow</entry></devices>",
+    ] {
+        check(&domain(inner)).expect_err(inner);
+    }
+}
+
+#[test]
+fn documents_of_devices_are_bounded_too() {
+    let attributes: String = (0..300).map(|number| format!(" a{number}='x'")).collect();
+    for xml in [format!("<disk{attributes}/>"), format!("<disk>{}</disk>", " ".repeat(1 << 20))] {
+        let failure = device(&xml).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Invalid, "{failure}");
+    }
+}
+
 #[test]
 fn devices_and_snapshots_are_held_to_the_same() {
     device("<disk type='file'><source file='/var/lib/one/datastores/0/1/disk.2'/></disk>").unwrap();
@@ -119,6 +306,16 @@ fn devices_and_snapshots_are_held_to_the_same() {
 }
 
 proptest! {
+    /// Nor does a relative path get by: the root folder is where the hypervisor is.
+    #[test]
+    fn a_relative_path_is_found_in_any_attribute(outer in "[a-z]{1,8}", inner in "[a-z]{1,8}", attribute in "[a-z]{1,8}") {
+        prop_assume!(outer != "metadata");
+        prop_assume!(!["name", "query", "value", "address"].contains(&attribute.as_str()));
+        prop_assume!(inner != "target" || attribute != "dir");
+        let xml = domain(&format!("<{outer}><{inner} {attribute}='etc/shadow'/></{outer}>"));
+        prop_assert!(check(&xml).is_err(), "{}", xml);
+    }
+
     /// No element or attribute hides a path: wherever a foreign one is put, the document is refused.
     #[test]
     fn a_foreign_path_is_found_anywhere(outer in "[a-z]{1,8}", inner in "[a-z]{1,8}", attribute in "[a-z]{1,8}") {

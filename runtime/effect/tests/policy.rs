@@ -169,6 +169,46 @@ fn component() -> impl Strategy<Value = String> {
     prop_oneof![Just("..".to_owned()), Just(".".to_owned()), Just(String::new()), "[a-c]{1,2}", "[ -.0-~]{1,8}"]
 }
 
+#[test]
+fn wildcards_of_uris_stand_for_hosts_only() {
+    let text = format!("{KVM}\n").replace(
+        "[libvirt]\n",
+        "[libvirt]\nmigration-targets = [\"qemu+ssh://*/system\", \"tcp://*\", \"test://root@*/x?a\"]\n",
+    );
+    let grant = parse(&text).unwrap().libvirt.unwrap();
+    let uri = |uri: &str| grant.check_uri(uri).map_err(|failure| failure.message);
+    let way = |uri: &str, by: Option<&str>| {
+        let how = format!(
+            r#"{{"uri": "{uri}", "paused": false, "disks": [], "allow-unsafe": false, "compressed": false,
+            "auto-converge": false, "auto-converge-initial": null, "auto-converge-increment": null, "bandwidth": null,
+            "parallel-connections": null, "peer-to-peer": false, "tunnelled": false, "tls": false, "post-copy": false,
+            "abort-on-error": false, "migrate-uri": {}, "listen-address": null}}"#,
+            by.map_or("null".to_owned(), |by| format!("{by:?}"))
+        );
+        grant.check_migration(&serde_json::from_str(&how).unwrap()).map_err(|failure| failure.message)
+    };
+    uri("qemu+ssh://node7/system").unwrap();
+    way("qemu+ssh://node7/system", None).unwrap();
+    way("qemu+ssh://node7/system", Some("tcp://10.0.0.7")).unwrap();
+    way("test://root@*/x?a", None).unwrap();
+    for foreign in [
+        "qemu:///system",
+        "qemu+ssh://node7/session",
+        "qemu+ssh://node7/system?command=/bin/x",
+        "qemu+ssh://node7/system#x",
+        "qemu+ssh://root@node7/system",
+        "qemu+ssh://-oProxyCommand=x/system",
+        "qemu+ssh://%2doProxyCommand=x/system",
+        "test://root@node7/x?a",
+    ] {
+        assert!(way(foreign, None).unwrap_err().contains("`migration-targets` under [libvirt]"), "{foreign}");
+        assert!(way("qemu+ssh://node7/system", Some(foreign)).unwrap_err().contains("by way of"), "{foreign}");
+        if foreign != "qemu:///system" {
+            assert!(uri(foreign).unwrap_err().contains("`uris` under [libvirt]"), "{foreign}");
+        }
+    }
+}
+
 proptest! {
     /// A path is granted only if its components, read literally, begin with those of a granted folder.
     #[test]

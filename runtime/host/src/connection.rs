@@ -26,6 +26,18 @@ impl Connection {
         Self { name, command, policy, deadline, server: None }
     }
 
+    /// Starts the server and waits until it is ready. Nothing has happened where it is not.
+    pub fn open(&mut self) -> Result<(), ServerError> {
+        let mut server = self.start()?;
+        server.ready(self.deadline)?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<Server, ServerError> {
+        Server::start(&mut self.command, &Hello::new(Policy::clone(&self.policy), self.deadline.left()))
+    }
+
     /// Has an effect carried out. What cannot have happened, or changes nothing, is sent to a new server
     /// when the first is lost; anything else that is lost is `unknown`.
     pub fn call(&mut self, effect: &Effect) -> Result<Answer, Failure> {
@@ -43,10 +55,7 @@ impl Connection {
     fn attempt(&mut self, effect: &Effect) -> Result<Answer, ServerError> {
         let mut server = match self.server.take() {
             Some(server) => server,
-            None => {
-                let hello = Hello::new(Policy::clone(&self.policy), self.deadline.left());
-                Server::start(&mut self.command, &hello)?
-            }
+            None => self.start()?,
         };
         // After an error the server is dropped, which ends it.
         let answer = server.ask(effect, self.deadline)?;

@@ -8,9 +8,7 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::log::Level;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::{Failure, Node};
-use remotes_effect::{
-    Answer, Effect, clock, configuration, filesystem, hooks, image, iptables, links, locks, log, tools,
-};
+use remotes_effect::{Answer, Effect, clock, configuration, filesystem, hooks, image, locks, log, tools};
 
 use crate::clock::Clock;
 use crate::configuration::Configuration;
@@ -19,9 +17,8 @@ use crate::image::Images;
 use crate::jail::Jail;
 use crate::libvirt::Libvirt;
 use crate::network::hooks::Hooks;
-use crate::network::iptables::Iptables;
-use crate::network::links::Links;
 use crate::network::locks::Locks;
+use crate::network::way::{Network, Ways};
 use crate::remote::{Hosts, REMOTE_DIRECTORY};
 use crate::tools::Tools;
 
@@ -54,6 +51,7 @@ pub struct Machine {
     libvirt: Option<Libvirt>,
     hosts: Hosts,
     locks: Locks,
+    network: Network,
     actions: Option<PathBuf>,
 }
 
@@ -64,6 +62,7 @@ impl Machine {
         Self {
             configuration: Configuration::new(&tree, policy.clone()),
             hosts: Hosts::new(policy.clone(), deadline, REMOTE_DIRECTORY.into()),
+            network: Network::new(policy.clone(), deadline, None),
             policy,
             tree,
             deadline,
@@ -85,6 +84,12 @@ impl Machine {
     /// The locks of network drivers lie in this folder instead of `/tmp`.
     pub fn with_lock_directory(mut self, directory: PathBuf) -> Self {
         self.locks = Locks::below(directory);
+        self
+    }
+
+    /// The network is changed by one of these ways instead of the host's.
+    pub fn with_ways(mut self, ways: Ways) -> Self {
+        self.network = Network::new(self.policy.clone(), self.deadline, Some(ways));
         self
     }
 
@@ -122,10 +127,10 @@ impl Machine {
             Effect::Locks(effect) => {
                 Answer::Locks(locks::Executor::execute(&mut self.locks.until(self.deadline), effect))
             }
-            Effect::Iptables(effect) => {
-                Answer::Iptables(iptables::Executor::execute(&mut Iptables::new(self.deadline), effect))
+            Effect::Iptables(_) | Effect::Links(_) | Effect::Openvswitch(_) | Effect::Sriov(_) => {
+                let log = &mut self.log;
+                return self.network.call(effect, self.locks.folder(), &mut |level, text| log(level, text));
             }
-            Effect::Links(effect) => Answer::Links(links::Executor::execute(&mut Links::new(self.deadline), effect)),
             Effect::Libvirt(_) => return self.libvirt()?.call(effect),
         })
     }

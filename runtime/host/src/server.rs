@@ -94,6 +94,19 @@ impl Server {
         self.child.id()
     }
 
+    /// Waits until the server has understood the greeting.
+    pub fn ready(&mut self, deadline: Deadline) -> Result<(), ServerError> {
+        if !self.ready {
+            // A server that went before it was ready has carried out nothing.
+            let Ready { .. } = self.receive(deadline).map_err(|error| match error {
+                ServerError::Gone { said, .. } => ServerError::Gone { sent: false, said },
+                error => error,
+            })?;
+            self.ready = true;
+        }
+        Ok(())
+    }
+
     /// Has one effect carried out. After an error the server must not be asked again.
     pub fn ask(&mut self, effect: &Effect, deadline: Deadline) -> Result<Answer, ServerError> {
         if self.ready {
@@ -109,14 +122,7 @@ impl Server {
         let mut request = Vec::new();
         frame::write(&mut request, effect)?;
         self.input.add(&request);
-        if !self.ready {
-            // A server that went before it was ready has carried out nothing.
-            let Ready { .. } = self.receive(deadline).map_err(|error| match error {
-                ServerError::Gone { said, .. } => ServerError::Gone { sent: false, said },
-                error => error,
-            })?;
-            self.ready = true;
-        }
+        self.ready(deadline)?;
         let answer: Answer = self.receive(deadline)?;
         match belongs(effect, &answer) && self.output.bytes().is_empty() {
             true => Ok(answer),
@@ -172,6 +178,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // One that runs as somebody else cannot be killed: it ends by itself when its client has gone.
+        self.input.close();
         end(&mut self.child);
     }
 }
@@ -205,6 +213,8 @@ fn belongs(effect: &Effect, answer: &Answer) -> bool {
         Hooks,
         Iptables,
         Links,
+        Openvswitch,
+        Sriov,
         Locks
     )
 }

@@ -1,5 +1,7 @@
 //! What comes in is checked before libvirt sees it, what goes out is bounded.
 
+use std::ffi::CString;
+
 use remotes_effect::policy::check_encoding;
 use remotes_effect::text::{one_line, shortened};
 use remotes_effect::types::Failure;
@@ -16,6 +18,16 @@ pub(crate) fn plain<'a>(what: &str, text: &'a str) -> Result<&'a str, Failure> {
         true => Err(Failure::invalid(format!("{what} contains a NUL character"))),
         false => Ok(text),
     }
+}
+
+/// The same as C has it.
+pub(crate) fn c_string(what: &str, text: &str) -> Result<CString, Failure> {
+    CString::new(plain(what, text)?).map_err(|_| Failure::invalid(format!("{what} contains a NUL character")))
+}
+
+/// A list of such.
+pub(crate) fn c_strings(what: &str, texts: &[String]) -> Result<Vec<CString>, Failure> {
+    texts.iter().map(|text| c_string(what, text)).collect()
 }
 
 /// A document for libvirt.

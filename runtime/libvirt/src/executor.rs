@@ -1,8 +1,8 @@
 //! The functions of the contract, one call of libvirt each.
 
-use std::ffi::CString;
-
-use remotes_effect::libvirt::{Domain as Description, Executor, Scope, State};
+use remotes_effect::libvirt::{
+    Bandwidth, BlockProgress, CopyTarget, Domain as Description, Executor, Migration, Scope, State,
+};
 use remotes_effect::policy::{Access, domain_name};
 use remotes_effect::types::{Failure, Node};
 use virt::domain::Domain;
@@ -10,11 +10,12 @@ use virt::domain_snapshot::DomainSnapshot;
 use virt::error::{Error, ErrorNumber};
 use virt::sys;
 
-use crate::arguments::{bounded, document, plain, shown};
+use crate::arguments::{bounded, c_string, c_strings, document, plain, shown};
 use crate::domains::{describe, identify};
 use crate::fault::{Change, Fault};
+use crate::history::check_owner;
 use crate::session::{Session, View};
-use crate::{raw, snapshots};
+use crate::{blocks, checkpoints, interfaces, raw, snapshots};
 
 type Done = Result<(), Failure>;
 
@@ -43,7 +44,7 @@ impl Executor for Session {
             // Also shows a lost connection while nothing has been sent that changes something.
             match view.domain(&name) {
                 Ok(domain) if domain.is_active()? => return Err(Failure::exists("is active already").into()),
-                Err(Fault::Asking(error)) if error.code() != ErrorNumber::NoDomain => return Err(error.into()),
+                Err(Fault::Asking(error)) if error.code != ErrorNumber::NoDomain => return Err(error.into()),
                 Err(Fault::Refused(failure)) => return Err(failure.into()),
                 _ => {}
             }
@@ -123,9 +124,7 @@ impl Executor for Session {
 
     fn save(&mut self, on: &Node, domain: &str, path: &str) -> Done {
         self.with(on, domain, |view, it| {
-            let path = CString::new(view.image(path, Access::ReadWrite)?)
-                .map_err(|_| Failure::invalid("the path contains a NUL character"))?;
-            raw::save(it, &path).changing()
+            raw::save(it, &c_string("the path", &view.image(path, Access::ReadWrite)?)?).changing()
         })
     }
 
@@ -204,7 +203,7 @@ impl Executor for Session {
     fn snapshot_create(&mut self, on: &Node, domain: &str, xml: &str) -> Result<String, Failure> {
         let xml = document(xml)?;
         self.with(on, domain, |_, it| {
-            snapshots::check_document(xml, &it.get_name()?)?;
+            check_owner("snapshot", xml, &it.get_name()?)?;
             DomainSnapshot::create_xml(it, xml, 0).changing()?.get_name().changing()
         })
     }
@@ -213,7 +212,7 @@ impl Executor for Session {
         let xml = document(xml)?;
         let current = if current { sys::VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT } else { 0 };
         self.with(on, domain, |_, it| {
-            snapshots::check_document(xml, &it.get_name()?)?;
+            check_owner("snapshot", xml, &it.get_name()?)?;
             let flags = sys::VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | current;
             DomainSnapshot::create_xml(it, xml, flags).changing().map(drop)
         })
@@ -239,75 +238,73 @@ impl Executor for Session {
         })
     }
 
-    fn unplug_device(&mut self, _on: &Node, _domain: &str, _alias: &str, _seconds: u32) -> Result<bool, Failure> {
-        Err(Failure::unsupported("pending"))
+    fn unplug_device(&mut self, on: &Node, domain: &str, alias: &str, seconds: u32) -> Result<bool, Failure> {
+        self.with(on, domain, |view, it| view.unplug(it, alias, seconds))
     }
 
-    fn migrate(&mut self, _on: &Node, _domain: &str, _how: &remotes_effect::libvirt::Migration) -> Done {
-        Err(Failure::unsupported("pending"))
+    fn migrate(&mut self, on: &Node, domain: &str, how: &Migration) -> Done {
+        self.with(on, domain, |view, it| view.migrate(it, how))
     }
 
-    fn abort_job(&mut self, _on: &Node, _domain: &str) -> Done {
-        Err(Failure::unsupported("pending"))
+    fn abort_job(&mut self, on: &Node, domain: &str) -> Done {
+        self.with(on, domain, |_, it| match raw::abort_job(it) {
+            // It says so too where a job cannot be aborted.
+            Err(error) if error.code() == ErrorNumber::OperationInvalid => match it.get_job_info()?.r#type {
+                0 => Ok(()),
+                _ => Err(error).changing(),
+            },
+            result => result.changing(),
+        })
     }
 
-    fn block_copy(
-        &mut self,
-        _on: &Node,
-        _domain: &str,
-        _disk: &str,
-        _target: &remotes_effect::libvirt::CopyTarget,
-        _shallow: bool,
-    ) -> Done {
-        Err(Failure::unsupported("pending"))
+    fn block_copy(&mut self, on: &Node, domain: &str, disk: &str, target: &CopyTarget, shallow: bool) -> Done {
+        self.with(on, domain, |view, it| view.block_copy(it, disk, target, shallow))
     }
 
-    fn block_job(
-        &mut self,
-        _on: &Node,
-        _domain: &str,
-        _disk: &str,
-    ) -> Result<Option<remotes_effect::libvirt::BlockProgress>, Failure> {
-        Err(Failure::unsupported("pending"))
+    fn block_job(&mut self, on: &Node, domain: &str, disk: &str) -> Result<Option<BlockProgress>, Failure> {
+        self.with(on, domain, |_, it| blocks::job(it, disk))
     }
 
-    fn end_block_job(&mut self, _on: &Node, _domain: &str, _disk: &str, _pivot: bool) -> Done {
-        Err(Failure::unsupported("pending"))
+    fn end_block_job(&mut self, on: &Node, domain: &str, disk: &str, pivot: bool) -> Done {
+        self.with(on, domain, |_, it| blocks::end(it, disk, pivot))
     }
 
-    fn freeze(&mut self, _on: &Node, _domain: &str, _mount_points: &[String]) -> Result<u32, Failure> {
-        Err(Failure::unsupported("pending"))
+    fn freeze(&mut self, on: &Node, domain: &str, mount_points: &[String]) -> Result<u32, Failure> {
+        let mount_points = c_strings("a mount point", mount_points)?;
+        self.with(on, domain, |_, it| raw::freeze(it, &mount_points).changing())
     }
 
-    fn thaw(&mut self, _on: &Node, _domain: &str, _mount_points: &[String]) -> Result<u32, Failure> {
-        Err(Failure::unsupported("pending"))
+    fn thaw(&mut self, on: &Node, domain: &str, mount_points: &[String]) -> Result<u32, Failure> {
+        let mount_points = c_strings("a mount point", mount_points)?;
+        self.with(on, domain, |_, it| raw::thaw(it, &mount_points).changing())
     }
 
-    fn checkpoints(&mut self, _on: &Node, _domain: &str) -> Result<Vec<String>, Failure> {
-        Err(Failure::unsupported("pending"))
+    fn checkpoints(&mut self, on: &Node, domain: &str) -> Result<Vec<String>, Failure> {
+        self.with(on, domain, |_, it| checkpoints::names(it))
     }
 
-    fn checkpoint_xml(&mut self, _on: &Node, _domain: &str, _checkpoint: &str) -> Result<String, Failure> {
-        Err(Failure::unsupported("pending"))
+    fn checkpoint_xml(&mut self, on: &Node, domain: &str, checkpoint: &str) -> Result<String, Failure> {
+        self.with(on, domain, |_, it| checkpoints::xml(it, checkpoint))
     }
 
-    fn checkpoint_create(&mut self, _on: &Node, _domain: &str, _xml: &str, _redefine: bool) -> Result<String, Failure> {
-        Err(Failure::unsupported("pending"))
+    fn checkpoint_create(&mut self, on: &Node, domain: &str, xml: &str, redefine: bool) -> Result<String, Failure> {
+        let xml = document(xml)?;
+        self.with(on, domain, |_, it| checkpoints::create(it, xml, redefine))
     }
 
-    fn checkpoint_delete(&mut self, _on: &Node, _domain: &str, _checkpoint: &str, _metadata_only: bool) -> Done {
-        Err(Failure::unsupported("pending"))
+    fn checkpoint_delete(&mut self, on: &Node, domain: &str, checkpoint: &str, metadata_only: bool) -> Done {
+        self.with(on, domain, |_, it| checkpoints::delete(it, checkpoint, metadata_only))
     }
 
     fn set_bandwidth(
         &mut self,
-        _on: &Node,
-        _domain: &str,
-        _interface: &str,
-        _inbound: Option<remotes_effect::libvirt::Bandwidth>,
-        _outbound: Option<remotes_effect::libvirt::Bandwidth>,
+        on: &Node,
+        domain: &str,
+        interface: &str,
+        inbound: Option<Bandwidth>,
+        outbound: Option<Bandwidth>,
     ) -> Done {
-        Err(Failure::unsupported("pending"))
+        self.with(on, domain, |_, it| interfaces::limit(it, interface, inbound, outbound))
     }
 }
 

@@ -10,16 +10,22 @@
 #![deny(unsafe_code)]
 
 mod arguments;
+mod blocks;
+mod checkpoints;
 mod domains;
 mod executor;
 mod fault;
+mod history;
 mod image;
+mod interfaces;
+mod migrate;
 mod process;
 #[allow(unsafe_code)]
 mod raw;
 mod server;
 mod session;
 mod snapshots;
+mod unplug;
 
 pub use process::run;
 pub use server::Server;

@@ -1,5 +1,6 @@
 //! One connection, made when it is first needed and made again when it was lost.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use remotes_effect::deadline::Deadline;
@@ -9,6 +10,7 @@ use remotes_effect::types::{Failure, Node};
 use virt::connect::Connect;
 
 use crate::fault::{Fault, connecting};
+use crate::raw;
 
 /// Longest deadline that is kept account of.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
@@ -24,7 +26,8 @@ pub struct Session {
 
 /// What a call may use.
 pub(crate) struct View<'a> {
-    pub connection: &'a Connect,
+    pub uri: &'a str,
+    pub connection: &'a Connection,
     pub grant: &'a LibvirtGrant,
     pub paths: &'a PathGrants,
     pub deadline: Deadline,
@@ -58,34 +61,18 @@ impl Session {
         if let Node::Host(name) = on {
             return Err(Failure::unsupported(format!("host {name}: this server serves only the host it runs on")));
         }
-        let mut again = true;
-        loop {
-            // Taken out, so that a panic drops it.
-            let connection = match self.connection.take() {
-                Some(connection) => connection,
-                None => Connection::open(&self.uri, &self.grant)?,
-            };
-            let fault = match work(&self.view(&connection)) {
-                Ok(value) => {
-                    self.connection = Some(connection);
-                    return Ok(value);
-                }
-                Err(fault) => fault,
-            };
-            if !fault.lost(&connection.0) {
-                self.connection = Some(connection);
-                return Err(fault.failure(subject));
-            }
-            if fault.changing() || !again {
-                return Err(fault.after_loss(subject, &self.uri));
-            }
-            again = false;
-        }
+        // Taken out, so that a panic drops it.
+        let mut connection = self.connection.take();
+        let open = || Connection::open(&self.uri, &self.grant);
+        let result = repeated(&mut connection, open, |connection| work(&self.view(connection)), subject, &self.uri);
+        self.connection = connection;
+        result
     }
 
     fn view<'a>(&'a self, connection: &'a Connection) -> View<'a> {
         View {
-            connection: &connection.0,
+            uri: &self.uri,
+            connection,
             grant: &self.grant,
             paths: &self.paths,
             deadline: self.deadline,
@@ -94,17 +81,87 @@ impl Session {
     }
 }
 
+/// What may be lost.
+pub(crate) trait Link {
+    /// Whether it is as good as before.
+    fn alive(&self) -> bool;
+}
+
+/// Does `work` on what is in the slot or, where nothing is, on what `open` opens. What was lost leaves the
+/// slot; the work is done once more where it had not sent anything that changes something.
+fn repeated<L: Link, T>(
+    slot: &mut Option<L>,
+    open: impl Fn() -> Result<L, Failure>,
+    work: impl Fn(&L) -> Result<T, Fault>,
+    subject: &str,
+    uri: &str,
+) -> Result<T, Failure> {
+    let mut again = true;
+    loop {
+        let link = match slot.take() {
+            Some(link) => link,
+            None => open()?,
+        };
+        let fault = match work(&link) {
+            Ok(value) => {
+                *slot = Some(link);
+                return Ok(value);
+            }
+            Err(fault) => fault,
+        };
+        if !fault.lost(&link) {
+            *slot = Some(link);
+            return Err(fault.failure(subject));
+        }
+        if fault.changing() || !again {
+            return Err(fault.after_loss(subject, uri));
+        }
+        again = false;
+    }
+}
+
+/// Seconds of silence after which a daemon is asked for a sign of life, and how often in vain.
+const KEEP_ALIVE: (i32, u32) = (5, 6);
+
 /// An open connection, closed when dropped (crate virt's is not).
-struct Connection(Connect);
+pub(crate) struct Connection(Connect);
 
 impl Connection {
     fn open(uri: &str, grant: &LibvirtGrant) -> Result<Self, Failure> {
+        Self::open_checked(uri, || grant.check_uri(uri))
+    }
+
+    fn open_checked(uri: &str, check: impl FnOnce() -> Result<(), Failure>) -> Result<Self, Failure> {
         // Without a scheme it could be an alias in a libvirt.conf, for a URI that nobody granted.
         if !uri.contains("://") || uri.contains('\0') {
             return Err(Failure::invalid(format!("libvirt URI {uri:?}: expected DRIVER://…, such as qemu:///system")));
         }
-        grant.check_uri(uri)?;
-        Connect::open(Some(uri)).map(Self).map_err(|error| connecting(&error, uri))
+        check()?;
+        Connect::open(Some(uri)).map(Self).map_err(|error| connecting(error, uri))
+    }
+
+    /// A connection on which events arrive, and which ends when the daemon falls silent: for work that
+    /// waits. It costs a thread and a connection more, so it is opened by those who need it.
+    pub fn attentive(uri: &str, check: impl FnOnce() -> Result<(), Failure>) -> Result<Self, Failure> {
+        raw::listen().map_err(|error| Failure::failed(format!("libvirt's event loop cannot be started: {error}")))?;
+        let connection = Self::open_checked(uri, check)?;
+        // Drivers without a daemon do not know of it.
+        let _ = connection.0.set_keep_alive(KEEP_ALIVE.0, KEEP_ALIVE.1);
+        Ok(connection)
+    }
+}
+
+impl Link for Connection {
+    fn alive(&self) -> bool {
+        self.0.is_alive().unwrap_or(false)
+    }
+}
+
+impl Deref for Connection {
+    type Target = Connect;
+
+    fn deref(&self) -> &Connect {
+        &self.0
     }
 }
 
@@ -122,7 +179,64 @@ fn is_local(uri: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_local;
+    #![allow(clippy::unwrap_used)]
+    use std::cell::{Cell, RefCell};
+
+    use remotes_effect::types::{Failure, FailureKind};
+    use virt::error::{ErrorDomain, ErrorNumber};
+
+    use super::{Link, is_local, repeated};
+    use crate::fault::{Fault, Said};
+
+    /// A connection that is lost when it is told.
+    #[derive(Default)]
+    struct Fake(Cell<bool>);
+
+    impl Link for Fake {
+        fn alive(&self) -> bool {
+            !self.0.get()
+        }
+    }
+
+    fn said(code: ErrorNumber, domain: ErrorDomain) -> Said {
+        Said { code, domain, message: "it says".to_owned() }
+    }
+
+    /// Does work that fails in these ways, one after the other, and then succeeds: what comes of it, how
+    /// many connections were made, and whether one is left.
+    fn after(faults: Vec<Fault>, lost: bool) -> (Result<(), FailureKind>, u32, bool) {
+        let (mut slot, opened, faults) = (None, Cell::new(0), RefCell::new(faults.into_iter()));
+        let open = || {
+            opened.set(opened.get() + 1);
+            Ok(Fake::default())
+        };
+        let work = |link: &Fake| match faults.borrow_mut().next() {
+            Some(fault) => {
+                link.0.set(lost);
+                Err(fault)
+            }
+            None => Ok(()),
+        };
+        let result = repeated(&mut slot, open, work, "domain x", "fake://").map_err(|failure| failure.kind);
+        (result, opened.get(), slot.is_some())
+    }
+
+    #[test]
+    fn what_was_not_sent_is_done_again_and_what_was_is_not() {
+        let broken = || said(ErrorNumber::SystemError, ErrorDomain::Rpc);
+        let ordinary = || said(ErrorNumber::NoDomain, ErrorDomain::Qemu);
+        assert_eq!(after(vec![], false), (Ok(()), 1, true));
+        assert_eq!(after(vec![Fault::Asking(broken())], false), (Ok(()), 2, true));
+        assert_eq!(after(vec![Fault::Asking(ordinary())], true), (Ok(()), 2, true), "whatever libvirt said");
+        assert_eq!(after(vec![Fault::Asking(ordinary())], false), (Err(FailureKind::NotFound), 1, true));
+        let twice = vec![Fault::Asking(broken()), Fault::Asking(broken())];
+        assert_eq!(after(twice, false), (Err(FailureKind::Unavailable), 2, false));
+        assert_eq!(after(vec![Fault::Changing(broken())], false), (Err(FailureKind::Unknown), 1, false));
+        assert_eq!(after(vec![Fault::Changing(ordinary())], true), (Err(FailureKind::Unknown), 1, false));
+        assert_eq!(after(vec![Fault::Changing(ordinary())], false), (Err(FailureKind::NotFound), 1, true));
+        let refused = vec![Fault::Refused(Failure::denied("no"))];
+        assert_eq!(after(refused, true), (Err(FailureKind::Denied), 1, true), "libvirt was not asked");
+    }
 
     #[test]
     fn a_uri_with_a_host_is_not_local() {

@@ -4,12 +4,14 @@
 mod support;
 
 use proptest::prelude::*;
-use remotes_effect::libvirt::{Effect, Executor as _, State};
+use remotes_effect::libvirt::{CopyTarget, Effect, Executor as _, Migration, State};
 use remotes_effect::policy::{LibvirtGrant, Pattern, Policy};
 use remotes_effect::types::{FailureKind, Node};
 use remotes_effect::{Answer, Executor as _, clock, filesystem};
 use remotes_libvirt::Server;
-use support::{FOREIGN_UUID, HERE, about, domain_xml, node, policy, session, session_under};
+use support::{
+    DESTINATION, FOREIGN_UUID, HERE, about, copy_target, domain_xml, migration, node, policy, session, session_under,
+};
 use tempfile::tempdir;
 
 fn kind(answer: &Answer) -> Option<FailureKind> {
@@ -107,6 +109,48 @@ fn links_do_not_lead_out_of_the_granted_folders() {
 }
 
 #[test]
+fn copies_go_to_granted_places_only() {
+    let folder = tempdir().unwrap();
+    let outside = tempdir().unwrap();
+    let uri = node(folder.path());
+    let mut session = session(&uri, folder.path());
+    session.create(&HERE, &domain_xml("one-5", "00000000-0000-4000-8000-000000000005"), false).unwrap();
+    std::fs::write(outside.path().join("target"), "precious").unwrap();
+    std::os::unix::fs::symlink(outside.path().join("target"), folder.path().join("file")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", folder.path().join("device")).unwrap();
+    let mut copy = |path: &str, block: bool| {
+        let target = CopyTarget { block, ..copy_target(folder.path().join(path).to_str().unwrap()) };
+        session.block_copy(&HERE, "one-5", "vda", &target, false).unwrap_err().kind
+    };
+    assert_eq!(copy("file", false), FailureKind::Denied);
+    assert_eq!(copy("/etc/shadow", false), FailureKind::Denied);
+    assert_eq!(copy("../target", false), FailureKind::Denied);
+    assert_eq!(copy("device", true), FailureKind::Denied);
+    assert_eq!(copy("absent", false), FailureKind::NotFound);
+    assert_eq!(copy("", false), FailureKind::Denied, "the folder itself");
+    assert_eq!(std::fs::read_to_string(outside.path().join("target")).unwrap(), "precious");
+}
+
+#[test]
+fn migrations_go_to_granted_daemons_only() {
+    let folder = tempdir().unwrap();
+    let uri = node(folder.path());
+    let mut session = session(&uri, folder.path());
+    session.create(&HERE, &domain_xml("one-5", "00000000-0000-4000-8000-000000000005"), false).unwrap();
+    for uri in ["qemu+ssh://evil/system", "test:///default?command=/bin/x", "test", "qemu:///system"] {
+        for how in [
+            migration(uri),
+            Migration { peer_to_peer: true, ..migration(uri) },
+            Migration { migrate_uri: Some(uri.to_owned()), ..migration(DESTINATION) },
+        ] {
+            let failure = session.migrate(&HERE, "one-5", &how).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Denied, "{how:?}: {failure}");
+            assert!(failure.message.contains("migration-targets"), "{failure}");
+        }
+    }
+}
+
+#[test]
 fn uris_outside_the_policy_are_denied() {
     let folder = tempdir().unwrap();
     let granted = LibvirtGrant { uris: vec![Pattern("test*://*/**".to_owned())], ..LibvirtGrant::default() };
@@ -155,10 +199,32 @@ fn with_nul(effect: &Effect) -> Vec<Effect> {
         fields.insert(key.to_owned(), format!("{text}\0x").into());
         Some(value)
     }
+    fn nested(value: &serde_json::Value, pointer: &str) -> Option<serde_json::Value> {
+        let mut value = value.clone();
+        let fields = value.as_object_mut()?.values_mut().next()?;
+        *fields.pointer_mut(pointer)? = "x\0x".into();
+        Some(value)
+    }
     let value = serde_json::to_value(effect).unwrap();
-    ["domain", "path", "xml", "device", "uri", "key", "snapshot", "command"]
-        .iter()
+    let keys = [
+        "domain",
+        "path",
+        "xml",
+        "device",
+        "uri",
+        "key",
+        "snapshot",
+        "command",
+        "alias",
+        "disk",
+        "checkpoint",
+        "interface",
+    ];
+    let within =
+        ["/how/uri", "/how/migrate-uri", "/how/listen-address", "/target/path", "/target/format", "/mount-points/0"];
+    keys.iter()
         .filter_map(|key| replaced(&value, key))
+        .chain(within.iter().filter_map(|pointer| nested(&value, pointer)))
         .map(|value| serde_json::from_value(value).unwrap())
         .collect()
 }
@@ -178,7 +244,7 @@ fn strings_with_nul_are_invalid_and_never_panic() {
     effects.push(Effect::SavedXml { on: HERE, path: path.clone() });
     effects.push(Effect::Restore { on: HERE, path, xml: Some(xml) });
     let effects: Vec<Effect> = effects.iter().flat_map(with_nul).collect();
-    assert!(effects.len() > 40);
+    assert!(effects.len() > 65, "{}", effects.len());
     for effect in effects {
         let answer = server.execute(&remotes_effect::Effect::Libvirt(effect.clone()));
         assert_eq!(kind(&answer), Some(FailureKind::Invalid), "{effect:?}: {answer:?}");

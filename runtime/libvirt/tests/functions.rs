@@ -3,7 +3,7 @@
 
 mod support;
 
-use remotes_effect::libvirt::{Executor as _, Scope, State};
+use remotes_effect::libvirt::{Bandwidth, Executor as _, Scope, State};
 use remotes_effect::types::FailureKind;
 use remotes_libvirt::Session;
 use support::{HERE, domain_xml, node, session};
@@ -192,6 +192,63 @@ fn snapshots_are_listed_parents_first() {
     ] {
         assert_eq!(failure.kind, FailureKind::NotFound, "{failure}");
     }
+}
+
+#[test]
+fn checkpoints_are_listed_parents_first() {
+    let (_folder, mut session) = running();
+    assert_eq!(session.checkpoints(&HERE, "one-5").unwrap(), Vec::<String>::new());
+    for name in ["one-5-9", "one-5-5", "one-5-1"] {
+        let xml = format!("<domaincheckpoint><name>{name}</name></domaincheckpoint>");
+        assert_eq!(session.checkpoint_create(&HERE, "one-5", &xml, false).unwrap(), name);
+    }
+    assert_eq!(session.checkpoints(&HERE, "one-5").unwrap(), ["one-5-9", "one-5-5", "one-5-1"]);
+    let xml = session.checkpoint_xml(&HERE, "one-5", "one-5-9").unwrap();
+    session.checkpoint_delete(&HERE, "one-5", "one-5-9", false).unwrap();
+    assert_eq!(session.checkpoints(&HERE, "one-5").unwrap(), ["one-5-5", "one-5-1"], "children are kept");
+    session.checkpoint_delete(&HERE, "one-5", "one-5-5", true).unwrap();
+
+    assert_eq!(session.checkpoint_create(&HERE, "one-5", &xml, true).unwrap(), "one-5-9");
+    let foreign = xml.replace("<name>one-5</name>", "<name>one-6</name>");
+    assert_ne!(foreign, xml);
+    assert_eq!(session.checkpoint_create(&HERE, "one-5", &foreign, true).unwrap_err().kind, FailureKind::Denied);
+    for failure in [
+        session.checkpoint_xml(&HERE, "one-5", "none").unwrap_err(),
+        session.checkpoint_delete(&HERE, "one-5", "none", true).unwrap_err(),
+    ] {
+        assert_eq!(failure.kind, FailureKind::NotFound, "{failure}");
+    }
+    assert_eq!(session.checkpoint_create(&HERE, "one-5", "<x/>", false).unwrap_err().kind, FailureKind::Invalid);
+}
+
+#[test]
+fn an_interface_is_limited() {
+    let folder = tempdir().unwrap();
+    let uri = node(folder.path());
+    let mut session = session(&uri, folder.path());
+    let nic = "<interface type='ethernet'><target dev='one-5-0'/></interface></devices>";
+    session.create(&HERE, &domain_xml("one-5", UUID).replace("</devices>", nic), false).unwrap();
+    let bandwidth = |session: &mut Session| {
+        let xml = session.xml(&HERE, "one-5").unwrap();
+        let document = roxmltree::Document::parse(&xml).unwrap();
+        let found = |name| document.descendants().find(|node| node.has_tag_name(name));
+        ["inbound", "outbound"].map(|name| {
+            found(name).map(|node| ["average", "peak", "burst"].map(|name| node.attribute(name).map(str::to_owned)))
+        })
+    };
+    let values = |values: [&str; 3]| Some(values.map(|value| Some(value.to_owned())));
+    let inbound = Some(Bandwidth { average: 1000, peak: 2000, burst: 300 });
+    session.set_bandwidth(&HERE, "one-5", "one-5-0", inbound, None).unwrap();
+    assert_eq!(bandwidth(&mut session), [values(["1000", "2000", "300"]), None]);
+    let outbound = Some(Bandwidth { average: 500, peak: 501, burst: 502 });
+    session.set_bandwidth(&HERE, "one-5", "one-5-0", None, outbound).unwrap();
+    assert_eq!(bandwidth(&mut session), [values(["1000", "2000", "300"]), values(["500", "501", "502"])]);
+    session.set_bandwidth(&HERE, "one-5", "one-5-0", None, None).unwrap();
+    let none = Some(Bandwidth { average: 0, peak: 0, burst: 0 });
+    session.set_bandwidth(&HERE, "one-5", "one-5-0", none, None).unwrap();
+    assert_eq!(bandwidth(&mut session), [None, values(["500", "501", "502"])]);
+    let failure = session.set_bandwidth(&HERE, "one-5", "one-6-0", none, None).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Invalid, "{failure}");
 }
 
 #[test]

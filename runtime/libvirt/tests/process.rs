@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use remotes_effect::frame::{self, Hello, Ready};
+use remotes_effect::policy::Pattern;
 use remotes_effect::types::FailureKind;
 use remotes_effect::{Answer, Effect, libvirt};
 use support::{HERE, node, policy};
@@ -71,6 +72,28 @@ fn a_daemon_that_is_not_there_is_unavailable() {
     drop(child.stdin.take());
     let rest = child.wait_with_output().unwrap();
     assert!(rest.status.success());
+    assert_eq!(String::from_utf8(rest.stderr).unwrap(), "");
+}
+
+#[test]
+fn the_event_loop_does_not_keep_it() {
+    let folder = tempdir().unwrap();
+    let mut child = start("test:///default");
+    let mut granting = policy("test:///default", folder.path());
+    granting.libvirt.as_mut().unwrap().domains = vec![Pattern("test".to_owned())];
+    let hello = Hello::new(granting, Duration::from_secs(600));
+    frame::write(child.stdin.as_mut().unwrap(), &hello).unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    frame::read::<Ready>(&mut output).unwrap();
+    for _ in 0..2 {
+        let (domain, alias) = ("test".to_owned(), "net0".to_owned());
+        let unplug = libvirt::Effect::UnplugDevice { on: HERE, domain, alias, seconds: 60 };
+        let failure = ask(&mut child, &mut output, unplug).failure().unwrap().clone();
+        assert_eq!(failure.kind, FailureKind::Unsupported, "the test driver has no unplugging: {failure}");
+    }
+    drop(child.stdin.take());
+    let rest = child.wait_with_output().unwrap();
+    assert!(rest.status.success(), "{:?}", rest.status);
     assert_eq!(String::from_utf8(rest.stderr).unwrap(), "");
 }
 

@@ -1,6 +1,7 @@
 //! Effects for people: one line each.
 
 mod network;
+mod openvswitch;
 
 use remotes_effect::libvirt::Scope;
 use remotes_effect::text::{one_line, shortened};
@@ -31,6 +32,8 @@ pub fn describe(effect: &Effect) -> String {
         Effect::Locks(locks::Effect::Acquire { name }) => shown(name),
         Effect::Iptables(effect) => network::of_iptables(effect),
         Effect::Links(effect) => network::of_links(effect),
+        Effect::Openvswitch(effect) => openvswitch::of_switch(effect),
+        Effect::Sriov(effect) => openvswitch::of_functions(effect),
         Effect::Libvirt(effect) => of_libvirt(effect),
     };
     let mut line = effect.name().to_owned();

@@ -31,7 +31,7 @@ pub use files::{Directory, Entry, File, Image, Link, Tree, TreeError};
 pub use interrupt::{Interrupt, Interrupted, catch};
 pub use libvirt::{Agent, Countdown, Domain, DomainError, Domains, Guest, Hypervisor, Reaction, Snapshot};
 pub use machine::Machine;
-pub use network::{Network, SimulatedHook};
+pub use network::{Network, SimulatedFunction, SimulatedHook, Switch};
 pub use plan::Plan;
 pub use simulation::Simulation;
 pub use tools::{Run, Tool, Tools};

@@ -43,6 +43,8 @@ impl Scene {
         self.configure_tree(tree, &[]);
         tree.set_policy("paths", &self.text("datastores"), "rw");
         tree.set_policy("libvirt", "uris", vec![self.libvirt.uri()]);
+        // An unprivileged daemon has no bridges; its guests' interfaces are of type user.
+        tree.set_policy("libvirt", "host-devices", vec!["pci", "mdev", "host-network"]);
         tree.edit_policy(|policy| drop(policy.insert("journal".to_owned(), self.text("journal").into())));
     }
 

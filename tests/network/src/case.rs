@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use remotes_effect::vnm::Call;
 use serde_json::Value;
 
-use crate::{Grounds, State, sh};
+use crate::{By, Grounds, State, sh};
 
 /// One folder of `tests/golden/vnm`.
 pub struct Case {
     folder: PathBuf,
     input: Value,
+    by: By,
 }
 
 /// The folder of all cases.
@@ -29,7 +30,12 @@ impl Case {
         let folder = folder.join(name);
         let input =
             std::fs::read_to_string(folder.join("input.json")).unwrap_or_else(|error| panic!("{name}: {error}"));
-        Self { folder, input: serde_json::from_str(&input).unwrap() }
+        Self { folder, input: serde_json::from_str(&input).unwrap(), by: By::Own }
+    }
+
+    /// Changes of the network go another way.
+    pub fn by(self, by: By) -> Self {
+        Self { by, ..self }
     }
 
     /// Names of all cases there are.
@@ -50,9 +56,9 @@ impl Case {
         std::fs::read_to_string(self.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The host before the recorded action, and what it is called with.
-    pub fn prepare(&self) -> Grounds {
-        let mut grounds = Grounds::default();
+    /// What a driver finds but for the network.
+    pub fn grounds(&self) -> Grounds {
+        let mut grounds = Grounds::by(self.by);
         grounds.configuration(&self.text("OpenNebulaNetwork.conf"));
         for reply in self.input["shims"]["virsh"]["replies"].as_array().into_iter().flatten() {
             let is_xml = reply["args"].as_str().is_some_and(|arguments| arguments.contains("dumpxml"));
@@ -60,6 +66,15 @@ impl Case {
                 grounds.domain(xml);
             }
         }
+        for (path, text) in self.input["hooks"].as_object().into_iter().flatten() {
+            grounds.hook(self.driver(), path, text.as_str().unwrap());
+        }
+        grounds
+    }
+
+    /// The host before the recorded action.
+    pub fn prepare(&self) -> Grounds {
+        let mut grounds = self.grounds();
         for line in self.input["setup"].as_array().into_iter().flatten() {
             sh(line.as_str().unwrap());
         }
@@ -74,9 +89,6 @@ impl Case {
                 }
             }
         }
-        for (path, text) in self.input["hooks"].as_object().into_iter().flatten() {
-            grounds.hook(self.driver(), path, text.as_str().unwrap());
-        }
         if let Some(before) = State::recorded(&self.folder.join("before")) {
             assert_state(&State::now(), &before, "before the action");
         }
@@ -90,7 +102,17 @@ impl Case {
         reply.and_then(|reply| reply["stdout"].as_str()).unwrap_or_default().to_owned()
     }
 
-    /// The driver's name.
+    /// The case's name.
+    pub fn name(&self) -> &str {
+        self.folder.file_name().and_then(|name| name.to_str()).unwrap()
+    }
+
+    /// By which way the network is changed.
+    pub fn way(&self) -> By {
+        self.by
+    }
+
+    /// The driver that is called.
     pub fn driver(&self) -> &str {
         self.input["driver"].as_str().unwrap()
     }
@@ -127,6 +149,9 @@ impl Case {
         let result = outcome.result.clone().expect("the action came to its end");
         assert_eq!(result.is_err(), failed, "{outcome:?}");
         assert_eq!(result.unwrap_or_default(), self.text("after/stdout"), "{outcome:?}");
+        // Said once where it is so, and never elsewhere: no way is another one in disguise.
+        let slower = outcome.log.iter().filter(|line| line.contains("one command each")).count();
+        assert!(slower <= usize::from(self.by == By::Stock), "{:?}: {outcome:?}", self.by);
         assert_state(&State::now(), &self.after(), &format!("after the action: {outcome:?}"));
         for (file, line) in self.input["extra_files"].as_object().into_iter().flatten() {
             assert_eq!(sh(line.as_str().unwrap()), self.text(&format!("after/{file}")), "{file}");

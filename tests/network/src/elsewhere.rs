@@ -26,6 +26,11 @@ impl Default for Elsewhere {
 }
 
 impl Elsewhere {
+    /// The process that it lives with.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Does something there.
     pub fn run<T: Send + 'static>(&self, what: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         let namespace = File::open(format!("/proc/{}/ns/net", self.0.id())).unwrap();

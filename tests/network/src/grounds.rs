@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -18,10 +18,14 @@ use remotes_host::{Machine, Surroundings};
 use remotes_simulation::{Network, Simulation};
 use tempfile::TempDir;
 
+use crate::{By, Sudo};
+
 /// A remotes tree, this machine's network as the thread sees it, and a simulated hypervisor.
 pub struct Grounds {
     tree: TempDir,
     locks: Arc<TempDir>,
+    shared_locks: Option<PathBuf>,
+    sudo: Option<Sudo>,
     hypervisor: Simulation,
     stop_before: Option<u64>,
     simulated_links: bool,
@@ -45,6 +49,8 @@ impl Default for Grounds {
         let grounds = Self {
             tree: tempfile::tempdir().unwrap(),
             locks: Arc::new(tempfile::tempdir().unwrap()),
+            shared_locks: None,
+            sudo: None,
             hypervisor: Simulation::new(),
             stop_before: None,
             simulated_links: false,
@@ -55,9 +61,38 @@ impl Default for Grounds {
 }
 
 impl Grounds {
+    /// A host whose network is changed by this way.
+    pub fn by(by: By) -> Self {
+        let sudo = match by {
+            By::Own => None,
+            By::Server => Some(Sudo::default().with_server()),
+            By::Stock => Some(Sudo::default()),
+        };
+        Self { sudo, ..Self::default() }
+    }
+
+    /// The network is changed by this sudo.
+    pub fn set_sudo(&mut self, sudo: Sudo) {
+        self.sudo = Some(sudo);
+    }
+
+    /// The host's sudo, where it has one.
+    pub fn sudo(&self) -> Option<&Sudo> {
+        self.sudo.as_ref()
+    }
+
     /// Another tree on the same host: its drivers wait for the locks of this one's.
     pub fn beside(&self) -> Self {
-        Self { locks: self.locks.clone(), ..Self::default() }
+        Self { locks: self.locks.clone(), sudo: self.sudo.clone(), ..Self::default() }
+    }
+
+    /// Locks are those of other processes in this folder.
+    pub fn share(&mut self, locks: &Path) {
+        self.shared_locks = Some(locks.to_owned());
+    }
+
+    fn locks(&self) -> PathBuf {
+        self.shared_locks.clone().unwrap_or_else(|| self.locks.path().to_owned())
     }
 
     /// Writes OpenNebulaNetwork.conf.
@@ -84,6 +119,25 @@ impl Grounds {
         self.simulated_links = true;
     }
 
+    /// The simulated links.
+    pub fn simulated(&mut self) -> &mut Network {
+        &mut self.hypervisor.here.network
+    }
+
+    /// That nobody holds a lock.
+    ///
+    /// # Panics
+    /// When somebody does.
+    pub fn assert_unlocked(&self) {
+        let folders = [Some(self.locks()), self.sudo.as_ref().map(|sudo| sudo.folder().to_owned())];
+        for entry in folders.iter().flatten().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+            let path = entry.unwrap().path();
+            if path.to_string_lossy().ends_with("-lock") {
+                sh(&format!("flock --nonblock {:?} true", path.to_str().unwrap()));
+            }
+        }
+    }
+
     /// Ends the next call, as `kill -9` would, before this effect, counted from 0.
     pub fn stop_before(&mut self, effect: u64) {
         self.stop_before = Some(effect);
@@ -102,7 +156,11 @@ impl Grounds {
             log: Box::new(move |level, text| lines.lock().unwrap().push(format!("{level:?}: {text}"))),
         })
         .with_actions(self.tree.path().join("vnm").join(driver))
-        .with_lock_directory(self.locks.path().to_owned());
+        .with_lock_directory(self.locks());
+        let machine = match &self.sudo {
+            Some(sudo) => machine.with_ways(sudo.ways()),
+            None => machine,
+        };
         let hypervisor = std::mem::take(&mut self.hypervisor);
         let host = Host {
             policy,
@@ -126,6 +184,8 @@ impl Grounds {
         let mut host = host.borrow_mut();
         self.hypervisor = std::mem::take(&mut host.hypervisor);
         let log = log.lock().unwrap().clone();
+        let refused = self.sudo.as_ref().map(Sudo::refused).unwrap_or_default();
+        assert_eq!(refused, "", "sudo was asked what the stock rules do not allow");
         Outcome { result, log, effects: host.effects, links: std::mem::take(&mut host.links) }
     }
 }
@@ -184,6 +244,8 @@ fn policy(driver: &str) -> &'static str {
         "vxlan" => include_str!("../../../guests/vnm-vxlan/policy.toml"),
         "802.1Q" => include_str!("../../../guests/vnm-802-1q/policy.toml"),
         "nodeport" => include_str!("../../../guests/vnm-nodeport/policy.toml"),
+        "ovswitch" => include_str!("../../../guests/vnm-ovswitch/policy.toml"),
+        "ovswitch_vxlan" => include_str!("../../../guests/vnm-ovswitch-vxlan/policy.toml"),
         "elastic" => include_str!("../../../guests/vnm-elastic/policy.toml"),
         other => panic!("no driver {other}"),
     }
@@ -197,6 +259,8 @@ fn dispatch(driver: &str, call: Call) -> Reply {
         "vxlan" => remotes_sdk::call_vnm::<vnm_vxlan::Vxlan>(call),
         "802.1Q" => remotes_sdk::call_vnm::<vnm_802_1q::Vlan>(call),
         "nodeport" => remotes_sdk::call_vnm::<vnm_nodeport::Nodeport>(call),
+        "ovswitch" => remotes_sdk::call_vnm::<vnm_ovswitch::Ovswitch>(call),
+        "ovswitch_vxlan" => remotes_sdk::call_vnm::<vnm_ovswitch_vxlan::OvswitchVxlan>(call),
         "elastic" => remotes_sdk::call_vnm::<vnm_elastic::Elastic>(call),
         other => panic!("no driver {other}"),
     }

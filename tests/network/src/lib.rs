@@ -7,15 +7,22 @@
 
 use std::sync::Arc;
 
+mod by;
 mod case;
 mod elsewhere;
 mod grounds;
+pub mod scene;
 mod state;
+mod switch;
+mod wired;
 
+pub use by::{By, Sudo, program};
 pub use case::{Case, assert_state};
 pub use elsewhere::Elsewhere;
 pub use grounds::{Grounds, Outcome, sh};
 pub use state::State;
+pub use switch::{SwitchState, switched, until};
+pub use wired::Wired;
 
 /// Runs a test in a network namespace of its own, which goes with the thread.
 pub fn isolated(test: impl FnOnce() + Send + 'static) {

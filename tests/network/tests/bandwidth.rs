@@ -15,6 +15,8 @@ use remotes_sdk::{Vnm, native};
 use remotes_simulation::Simulation;
 use vnm_802_1q::Vlan;
 use vnm_fw::Fw;
+use vnm_ovswitch::Ovswitch;
+use vnm_ovswitch_vxlan::OvswitchVxlan;
 use vnm_vxlan::Vxlan;
 
 /// A simulated host that notes limits down.
@@ -62,6 +64,8 @@ fn call<D: Vnm>(policy: &str, domain: Option<&str>, call: Call) -> (Vec<String>,
 const FW: &str = include_str!("../../../guests/vnm-fw/policy.toml");
 const VXLAN: &str = include_str!("../../../guests/vnm-vxlan/policy.toml");
 const VLAN: &str = include_str!("../../../guests/vnm-802-1q/policy.toml");
+const OVSWITCH: &str = include_str!("../../../guests/vnm-ovswitch/policy.toml");
+const OVSWITCH_VXLAN: &str = include_str!("../../../guests/vnm-ovswitch-vxlan/policy.toml");
 
 fn recorded() -> (Case, String, String) {
     let case = Case::read("33-fw-update-nic-qos");
@@ -93,6 +97,8 @@ fn drivers_with_devices_do_the_same() {
     let expected = (vec![limits], Ok(String::new()));
     assert_eq!(call::<Vxlan>(VXLAN, Some(&domain), changed("vxlan", same)), expected);
     assert_eq!(call::<Vlan>(VLAN, Some(&domain), changed("802.1Q", same)), expected);
+    assert_eq!(call::<Ovswitch>(OVSWITCH, Some(&domain), changed("ovswitch", same)), expected);
+    assert_eq!(call::<OvswitchVxlan>(OVSWITCH_VXLAN, Some(&domain), changed("ovswitch_vxlan", same)), expected);
 }
 
 #[test]

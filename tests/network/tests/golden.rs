@@ -1,11 +1,22 @@
-//! Every recorded case of the stock drivers, named after it.
+//! Every recorded case of the stock drivers, named after it, by each of the ways of changing the network.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use remotes_network_tests::{Case, isolated};
+use remotes_network_tests::{By, Case, isolated};
 
 macro_rules! cases {
     ($($test:ident $name:literal,)*) => {
-        $(#[test] fn $test() { isolated(|| Case::read($name).replay()); })*
+        mod own {
+            use super::*;
+            $(#[test] fn $test() { isolated(|| Case::read($name).by(By::Own).replay()); })*
+        }
+        mod server {
+            use super::*;
+            $(#[test] fn $test() { isolated(|| Case::read($name).by(By::Server).replay()); })*
+        }
+        mod stock {
+            use super::*;
+            $(#[test] fn $test() { isolated(|| Case::read($name).by(By::Stock).replay()); })*
+        }
 
         const REPLAYED: &[&str] = &[$($name,)*];
     };

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use remotes_effect::vnm::Call;
-use remotes_network_tests::{Elsewhere, Grounds, isolated, sh};
+use remotes_network_tests::{By, Elsewhere, Grounds, isolated, sh};
 
 /// A port that both rule sets open, one that neither does.
 const OPEN: u16 = 5000;
@@ -50,7 +50,21 @@ fn receive(machine: &Elsewhere, port: u16, end: Arc<AtomicBool>) -> JoinHandle<u
 
 #[test]
 fn a_changing_group_neither_opens_nor_interrupts() {
-    isolated(|| {
+    change(By::Own, 100);
+}
+
+#[test]
+fn nor_when_root_changes_it_for_the_driver() {
+    change(By::Server, 100);
+}
+
+#[test]
+fn nor_when_it_changes_rule_by_rule() {
+    change(By::Stock, 20);
+}
+
+fn change(by: By, rounds: usize) {
+    isolated(move || {
         sh("ip link add br0 type bridge; ip link set br0 up");
         sh("sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1");
         let (guest, other) = (Elsewhere::default(), Elsewhere::default());
@@ -60,7 +74,7 @@ fn a_changing_group_neither_opens_nor_interrupts() {
             machine.plug(port, mac);
             machine.run(move || sh(&format!("ip addr add {address}/24 dev inner"))).join().unwrap();
         }
-        let mut grounds = Grounds::default();
+        let mut grounds = Grounds::by(by);
         grounds.domain(DOMAIN);
         // One lets the port through by itself, one by a network; what else they say differs.
         let sets = [
@@ -91,7 +105,7 @@ fn a_changing_group_neither_opens_nor_interrupts() {
                 std::thread::sleep(Duration::from_micros(300));
             }
         });
-        for round in 1..=100 {
+        for round in 1..=rounds {
             let call = Call::UpdateSg { vm: machine(&sets[round % 2]), deploy_id: "one-7".into() };
             let outcome = grounds.call("fw", call);
             assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");

@@ -1,7 +1,9 @@
 //! A libvirtd with sockets, state and guests of its own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +20,19 @@ const USER: &str = "1000";
 
 /// No virtlogd to start and to wait for; no security driver that would relabel files.
 const QEMU_CONFIGURATION: &str = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\n";
+
+/// How many ports a daemon has for guests that arrive: one for memory and one for disks each.
+const PORTS: u16 = 16;
+/// Below these are other programs' ports, above them the kernel's own choices.
+const PORT_RANGE: std::ops::Range<u16> = 12_000..32_000;
+
+/// A folder that the daemon sees under another path than everybody else.
+pub(crate) struct Mount {
+    /// where it is
+    pub folder: PathBuf,
+    /// where the daemon, its guests and [`PrivateLibvirt::inside`] see it
+    pub seen_at: PathBuf,
+}
 
 /// A private libvirtd. Everything is gone when this is dropped, and also when the process that holds
 /// it is killed: the daemon and its guests live in a process namespace whose first process reads from
@@ -36,14 +51,18 @@ impl PrivateLibvirt {
     ///
     /// Fails where libvirtd is missing or user namespaces are closed to this user.
     pub fn start() -> io::Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// The same with a folder that it sees elsewhere.
+    pub(crate) fn start_with(mount: Option<&Mount>) -> io::Result<Self> {
         // Paths of Unix sockets have at most 107 bytes: libvirt puts some deep below these folders.
         let folder = tempfile::Builder::new().prefix("lv").tempdir()?;
         for name in ["home", "run", "cache", "data", "guests", "config/libvirt"] {
             std::fs::create_dir_all(folder.path().join(name))?;
         }
-        std::fs::write(folder.path().join("config/libvirt/qemu.conf"), QEMU_CONFIGURATION)?;
-        let keeper = Command::new("unshare")
-            .args(["--user", "--map-user", USER, "--map-group", USER, "--pid", "--fork"])
+        configure(&folder.path().join("config/libvirt"))?;
+        let keeper = in_namespaces(mount)
             .args(["--kill-child=KILL", "--mount-proc", "bash", "-c", include_str!("keeper.sh"), "keeper"])
             .arg(folder.path().join("libvirtd.log"))
             .arg(folder.path().join("libvirtd.pid"))
@@ -99,6 +118,18 @@ impl PrivateLibvirt {
         child(first, "libvirtd")
     }
 
+    /// A program in the daemon's namespaces: it sees files as the daemon and its guests do, runs as the same
+    /// user, and is gone when this is dropped. To be used while a daemon runs.
+    pub fn inside(&self, program: impl AsRef<OsStr>) -> io::Result<Command> {
+        let pid = self.daemon()?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no libvirtd is running"))?;
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--target", &pid.as_raw_nonzero().to_string(), "--user", "--mount", "--pid"])
+            .args(["--preserve-credentials", "--wdns=/", "--"])
+            .arg(program);
+        Ok(command)
+    }
+
     /// Sends a signal to the daemon.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         match self.daemon()? {
@@ -138,6 +169,46 @@ impl Drop for PrivateLibvirt {
         // Waits for the whole namespace: process 1 ends last.
         let _ = self.keeper.wait();
     }
+}
+
+/// `unshare` up to the command that it runs.
+fn in_namespaces(mount: Option<&Mount>) -> Command {
+    const OWN: [&str; 6] = ["--user", "--map-user", USER, "--map-group", USER, "--pid"];
+    let mut command = match mount {
+        None => Command::new("unshare"),
+        // Whoever may mount is root there; the daemon must not be, hence namespaces within.
+        Some(Mount { folder, seen_at }) => {
+            let mut command = Command::new("unshare");
+            command.args(["--user", "--map-root-user", "--mount", "bash", "-c"]);
+            command.args([r#"mount --bind "$1" "$2" && shift 2 && exec unshare "$@""#, "mounts"]);
+            command.arg(folder).arg(seen_at);
+            command
+        }
+    };
+    command.args(OWN).arg("--fork");
+    command
+}
+
+/// Configuration with which any two of these daemons take each other for different hosts.
+fn configure(folder: &Path) -> io::Result<()> {
+    let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+    std::fs::write(folder.join("libvirtd.conf"), format!("host_uuid = \"{}\"\n", uuid.trim()))?;
+    let first = free_ports(&uuid)?;
+    let ports = format!("migration_port_min = {first}\nmigration_port_max = {}\n", first + PORTS - 1);
+    std::fs::write(folder.join("qemu.conf"), format!("{QEMU_CONFIGURATION}{ports}"))
+}
+
+/// The first of [`PORTS`] that nobody uses. Daemons that start at once look at different places, since the
+/// seed differs.
+fn free_ports(seed: &str) -> io::Result<u16> {
+    let mut hasher = std::hash::DefaultHasher::new();
+    seed.hash(&mut hasher);
+    let places = (PORT_RANGE.end - PORT_RANGE.start) / PORTS;
+    let from = (hasher.finish() % u64::from(places)) as u16;
+    (0..places)
+        .map(|step| PORT_RANGE.start + (from + step) % places * PORTS)
+        .find(|first| (*first..first + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()))
+        .ok_or_else(|| io::Error::other(format!("no {PORTS} ports in a row are free in {PORT_RANGE:?}")))
 }
 
 fn socket(folder: &Path) -> PathBuf {

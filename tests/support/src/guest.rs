@@ -90,6 +90,13 @@ impl Guest {
         Ok(self)
     }
 
+    /// The same guest where its files are seen in another folder; nothing is made there. What is put into
+    /// [`Pair::own_of`](crate::Pair::own_of) needs it for its XML.
+    pub fn seen_in(&self, folder: &Path) -> Self {
+        let seen = |path: &Path| path.file_name().map_or_else(|| folder.to_owned(), |name| folder.join(name));
+        Self { folder: folder.to_owned(), disk: seen(&self.disk), console: seen(&self.console), ..self.clone() }
+    }
+
     /// The deployment file as oned writes it, as far as a session daemon can run it: no bridges, no
     /// cgroups; and with a console that ends in a file.
     pub fn xml(&self) -> String {

@@ -15,8 +15,10 @@
 
 mod daemon;
 mod guest;
+mod pair;
 mod wait;
 
 pub use daemon::PrivateLibvirt;
 pub use guest::{Format, Guest, guest_disk};
+pub use pair::{Pair, Side};
 pub use wait::until;

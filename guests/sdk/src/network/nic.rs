@@ -114,8 +114,14 @@ pub struct Nic {
     pub external_port_range: Option<String>,
     /// ports of the machine
     pub internal_port_range: Option<String>,
-    /// of a PCI device: its address
+    /// of a PCI device: its address, without the domain
     pub short_address: Option<String>,
+    /// of a PCI device: the domain of its address
+    pub pci_domain: Option<String>,
+    /// of a PCI device: whether packets from other addresses are dropped, where the network says so
+    pub spoof_check: Option<bool>,
+    /// of a PCI device: whether its guest is trusted, where the network says so
+    pub trust: Option<bool>,
 }
 
 impl Nic {
@@ -125,6 +131,9 @@ impl Nic {
         let number = |name: &str| element.text(name).and_then(|text| text.trim().parse().ok());
         let numbers = |text: &str| text.split(',').filter_map(|id| id.trim().parse().ok()).collect::<Vec<u32>>();
         let yes = |name: &str| element.text(name).is_some_and(|text| text.eq_ignore_ascii_case("yes"));
+        let switch = |name: &str| {
+            element.text(name).map(|text| ["yes", "on"].iter().any(|word| text.trim().eq_ignore_ascii_case(word)))
+        };
         let addresses = |prefix: &str| Addresses {
             ip: text(&format!("{prefix}IP")),
             ip6: text(&format!("{prefix}IP6")),
@@ -175,6 +184,9 @@ impl Nic {
             external_port_range: text("EXTERNAL_PORT_RANGE"),
             internal_port_range: text("INTERNAL_PORT_RANGE"),
             short_address: text("SHORT_ADDRESS"),
+            pci_domain: text("DOMAIN"),
+            spoof_check: switch("SPOOFCHK"),
+            trust: switch("TRUST"),
         }
     }
 }

@@ -2,6 +2,9 @@
 //! there can be, and how a rule is written. Policy, executors and simulation share it.
 
 pub mod chains;
+pub mod flows;
+pub mod functions;
 pub mod names;
 pub mod rules;
 pub mod settings;
+pub mod switch;

@@ -32,6 +32,18 @@ impl Policy {
                 Some(grant) => grant.check(links),
                 None => Err(Failure::denied("the driver's policy grants no links; a table [links] would".to_owned())),
             },
+            Effect::Openvswitch(switch) => match &self.openvswitch {
+                Some(grant) => grant.check(switch),
+                None => Err(Failure::denied(
+                    "the driver's policy grants no Open vSwitch; a table [openvswitch] would".to_owned(),
+                )),
+            },
+            Effect::Sriov(functions) => match &self.sriov {
+                Some(grant) => grant.check(functions),
+                None => Err(Failure::denied(
+                    "the driver's policy grants no virtual functions; a table [sriov] would".to_owned(),
+                )),
+            },
             Effect::Libvirt(libvirt) => match &self.libvirt {
                 Some(grant) => grant.check(libvirt, &self.paths),
                 None => Err(Failure::denied(format!(

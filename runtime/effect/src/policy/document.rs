@@ -32,7 +32,7 @@ pub fn domain_name(xml: &str) -> Result<String, Failure> {
 
 /// Refuses a document that would keep the parser busy for minutes: its work grows with the square of an
 /// element's attributes, and with namespaces times elements.
-fn check_effort(xml: &str) -> Result<(), Failure> {
+pub(super) fn check_effort(xml: &str) -> Result<(), Failure> {
     // No `<` is within a tag: between two of them there is at most one, with at most so many attributes.
     let attributes = xml.split('<').map(|piece| piece.bytes().filter(|byte| *byte == b'=').count()).max();
     let problem = match () {
@@ -41,7 +41,7 @@ fn check_effort(xml: &str) -> Result<(), Failure> {
         () if xml.matches("xmlns").count() > MOST_NAMESPACES => format!("more than {MOST_NAMESPACES} namespaces"),
         () => return Ok(()),
     };
-    Err(Failure::invalid(format!("domain XML: {problem}")))
+    Err(Failure::invalid(format!("XML: {problem}")))
 }
 
 /// Refuses a document that declares another encoding than the UTF-8 it is in. libxml2 would believe the

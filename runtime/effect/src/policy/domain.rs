@@ -4,21 +4,32 @@
 //! and program it names must be granted. The rule does not follow libvirt's schema, which grows: whatever
 //! looks like a path is one, wherever it stands, and elements that reach past the virtual machine are
 //! known by their local name in any namespace. `<metadata>`, which libvirt only keeps, is left alone.
+//!
+//! Relative paths are denied: the hypervisor's working directory is the root folder.
 
 use roxmltree::{Document, Node};
 
-use super::document::{check_encoding, domain_name};
+use super::document::{check_effort, check_encoding, domain_name};
+use super::exceptions::{all_text, is_metadata, is_prose, own_nvram, own_partition, own_text};
 use super::pattern::{any, listed};
+use super::reach::{attribute, reach};
 use super::{Access, LibvirtGrant, PathGrants};
 use crate::types::Failure;
 
 /// Namespaces of libvirt whose elements pass options to the emulator unseen.
 const EMULATOR_NAMESPACES: &str = "http://libvirt.org/schemas/domain/";
-/// Attributes of `<source>` that are paths, whether or not they look so.
-const SOURCE_PATHS: [&str; 3] = ["file", "dir", "path"];
+/// Attributes that are paths, whether or not they look so.
+const PATHS: [&str; 12] =
+    ["file", "dir", "path", "socket", "evdev", "keyfile", "rendernode", "logFile", "xauth", "template", "tap", "vhost"];
+/// Attributes that may hold a slash and are no paths: names of storage, of firmware settings, networks.
+const NO_PATHS: [&str; 5] = ["name", "query", "value", "address", "serverName"];
+/// Elements whose text is a path, whether or not it looks so.
+const PATH_ELEMENTS: [&str; 13] = [
+    "kernel", "initrd", "dtb", "loader", "nvram", "table", "shim", "path", "block", "char", "database", "initdir",
+    "backend",
+];
 /// Devices that every guest may have.
 const COMMON_DEVICES: [&str; 2] = ["/dev/urandom", "/dev/random"];
-
 /// Checks a description of a whole domain: its name and all that it names.
 pub fn check_domain_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Result<(), Failure> {
     grant.check_domain(&domain_name(xml)?)?;
@@ -28,6 +39,7 @@ pub fn check_domain_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str
 /// Checks a description of a device or a snapshot: all that it names.
 pub fn check_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Result<(), Failure> {
     check_encoding(xml)?;
+    check_effort(xml)?;
     let document = Document::parse(xml).map_err(|error| Failure::invalid(format!("XML cannot be parsed: {error}")))?;
     let checker = Checker { grant, paths };
     let mut pending = vec![document.root_element()];
@@ -41,15 +53,6 @@ pub fn check_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Re
     Ok(())
 }
 
-/// The domain's own `<metadata>`, and no other: anywhere else the name could be a disguise.
-fn is_metadata(element: Node<'_, '_>) -> bool {
-    element.tag_name().name() == "metadata"
-        && element.tag_name().namespace().is_none()
-        && element
-            .parent()
-            .is_some_and(|parent| parent.tag_name().name() == "domain" && parent.tag_name().namespace().is_none())
-}
-
 struct Checker<'a> {
     grant: &'a LibvirtGrant,
     paths: &'a PathGrants,
@@ -57,68 +60,96 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn element(&self, element: Node<'_, '_>) -> Result<(), Failure> {
+        check_attributes(element)?;
         let name = element.tag_name().name();
         if element.tag_name().namespace().is_some_and(|namespace| namespace.starts_with(EMULATOR_NAMESPACES))
             && !self.grant.emulator_options
         {
             return Err(denied(element, "options passed to the emulator", "emulator-options = true"));
         }
+        if let Some(reach) = reach(element)
+            && !self.grant.host_devices.iter().any(|granted| granted == reach.kind)
+        {
+            let grant = format!("{:?} in host-devices", reach.kind);
+            return Err(denied(element, &format!("{} ({})", reach.what, reach.kind), &grant));
+        }
         match name {
-            "hostdev" => self.host_device(element, element.attribute("type").unwrap_or("none"))?,
-            "interface" if element.attribute("type") == Some("hostdev") => self.host_device(element, "pci")?,
-            "redirdev" | "seclabel" if !self.grant.host_devices.iter().any(|kind| kind == name) => {
-                return Err(denied(element, name, &format!("\"{name}\" in host-devices")));
-            }
-            "emulator" | "bootloader" | "init" => return self.program(element, &text(element)),
+            "emulator" | "bootloader" | "init" => return self.program(element, &all_text(element)),
             "binary" | "script" | "downscript" => {
-                return element.attribute("path").map_or(Ok(()), |path| self.program(element, path));
+                return attribute(element, "path").map_or(Ok(()), |path| self.program(element, path));
             }
-            "source" => self.source(element)?,
+            "source" => self.storage(element)?,
             _ => {}
         }
         for attribute in element.attributes() {
-            if attribute.value().starts_with('/') {
-                // The template of firmware variables is copied, the variables themselves are written.
-                let template = name == "nvram" && attribute.name() == "template";
-                let wanted = if template { Access::ReadOnly } else { wanted(element) };
-                self.path(element, attribute.value(), wanted)?;
+            self.attribute(element, attribute.name(), attribute.value())?;
+        }
+        match PATH_ELEMENTS.contains(&name) {
+            // libvirt takes the text of all that is within.
+            true => self.path_text(element, &all_text(element)),
+            false => {
+                let text = own_text(element);
+                if text.starts_with('/') && !is_prose(element) { self.path_text(element, &text) } else { Ok(()) }
             }
         }
-        let text = text(element);
-        match text.starts_with('/') && !is_prose(name) {
-            true => self.path(element, &text, wanted(element)),
+    }
+
+    fn attribute(&self, element: Node<'_, '_>, name: &str, value: &str) -> Result<(), Failure> {
+        let element_name = element.tag_name().name();
+        let absolute = value.starts_with('/');
+        let known = match name {
+            // Of a file system's target it is the name that the guest mounts it by.
+            "dir" => element_name != "target",
+            // Of an interface it is the name of a link, mostly.
+            "dev" => element_name == "source" && !is_link_of_interface(element),
+            name => PATHS.contains(&name),
+        };
+        let label = name == "dir" && element_name == "target";
+        let climbs = name == "name" && element_name == "target" && value.contains('/');
+        if climbs {
+            // libvirt makes a file's name of it.
+            return Err(Failure::denied(format!("<target name={value:?}>: a name with slashes")));
+        }
+        // Of an unknown attribute with a slash in it, it is not known that it is none.
+        let suspect = value.contains('/') && !NO_PATHS.contains(&name) && !label;
+        if !absolute && !value.is_empty() && (known || suspect) {
+            return Err(Failure::denied(format!("<{element_name} {name}={value:?}>: expected an absolute path")));
+        }
+        match absolute {
+            true => {
+                // The template of firmware variables is copied, the variables themselves are written.
+                let template = element_name == "nvram" && name == "template";
+                self.path(element, value, if template { Access::ReadOnly } else { wanted(element) })
+            }
             false => Ok(()),
         }
     }
 
-    /// A disk, a file system, a character device: what backs it.
-    fn source(&self, element: Node<'_, '_>) -> Result<(), Failure> {
-        for attribute in element.attributes() {
-            // A relative path, or qemu's `json:` and `nbd:`, would mean something else to the hypervisor.
-            if SOURCE_PATHS.contains(&attribute.name()) && !attribute.value().starts_with('/') {
-                return Err(Failure::denied(format!(
-                    "<source {}={:?}>: expected an absolute path",
-                    attribute.name(),
-                    attribute.value()
-                )));
+    fn path_text(&self, element: Node<'_, '_>, text: &str) -> Result<(), Failure> {
+        let name = element.tag_name().name();
+        let own = || match name {
+            "nvram" => own_nvram(element, text),
+            "partition" => own_partition(element, text),
+            _ => false,
+        };
+        match text {
+            "" => Ok(()),
+            _ if !text.starts_with('/') => {
+                Err(Failure::denied(format!("<{name}> {text:?}: expected an absolute path")))
             }
+            _ if own() => Ok(()),
+            _ => self.path(element, text, wanted(element)),
         }
-        // A volume is a path that only the hypervisor's storage pools know.
-        let protocol = element.attribute("pool").map_or(element.attribute("protocol"), |_| Some("volume"));
+    }
+
+    /// Storage that is no path: reached by network, or known to the hypervisor's pools only.
+    fn storage(&self, element: Node<'_, '_>) -> Result<(), Failure> {
+        let protocol = attribute(element, "pool").map_or(attribute(element, "protocol"), |_| Some("volume"));
         match protocol {
             Some(protocol) if !self.grant.network_storage.iter().any(|granted| granted == protocol) => {
                 Err(denied(element, &format!("storage by {protocol}"), &format!("{protocol:?} in network-storage")))
             }
             _ => Ok(()),
-        }
-    }
-
-    fn host_device(&self, element: Node<'_, '_>, kind: &str) -> Result<(), Failure> {
-        match self.grant.host_devices.iter().any(|granted| granted == kind) {
-            true => Ok(()),
-            false => {
-                Err(denied(element, &format!("a {kind} device of the host"), &format!("{kind:?} in host-devices")))
-            }
         }
     }
 
@@ -159,14 +190,23 @@ fn wanted(element: Node<'_, '_>) -> Access {
     if read || read_only { Access::ReadOnly } else { Access::ReadWrite }
 }
 
-/// Elements whose text is for people.
-fn is_prose(name: &str) -> bool {
-    matches!(name, "title" | "description" | "name")
+/// Refuses attributes that libvirt, which does not look at their namespaces, could take for one another.
+fn check_attributes(element: Node<'_, '_>) -> Result<(), Failure> {
+    let mut names: Vec<&str> = element.attributes().map(|attribute| attribute.name()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => {
+            Err(Failure::invalid(format!("<{}>: two attributes named {}", element.tag_name().name(), pair[0])))
+        }
+        None => Ok(()),
+    }
 }
 
-fn text(element: Node<'_, '_>) -> String {
-    let text: String = element.children().filter(Node::is_text).filter_map(|child| child.text()).collect();
-    text.trim().to_owned()
+/// Whether the `<source>` is an interface's, whose `dev` is a link or a port; a vDPA device is a file.
+fn is_link_of_interface(source: Node<'_, '_>) -> bool {
+    source.parent().is_some_and(|parent| {
+        parent.tag_name().name() == "interface" && attribute(parent, "type").is_some_and(|kind| kind != "vdpa")
+    })
 }
 
 fn denied(element: Node<'_, '_>, what: &str, grant: &str) -> Failure {

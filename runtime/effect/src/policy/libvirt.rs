@@ -179,12 +179,16 @@ impl LibvirtGrant {
     }
 }
 
-/// Parameters of a URI name commands and sockets: a wildcard never stands for them.
+/// A wildcard stands for hosts and names. It never stands for parameters, which name commands and sockets,
+/// for a user, or for what ssh could take for an option.
 fn any_uri(granted: &[Pattern], uri: &str) -> bool {
-    match uri.contains(['?', '#']) {
-        true => granted.iter().any(|pattern| pattern.0 == uri),
-        false => any(granted, uri),
-    }
+    let authority = uri.split_once("://").map_or(uri, |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let exact = uri.contains(['?', '#']) || authority.contains('%') || host.starts_with('-');
+    granted.iter().any(|pattern| {
+        let user = !authority.contains('@') || pattern.0.contains('@');
+        pattern.0 == uri || (!exact && user && pattern.matches(uri))
+    })
 }
 
 /// Whether this is a UUID in the form libvirt writes it.

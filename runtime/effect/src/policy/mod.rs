@@ -19,13 +19,17 @@
 mod check;
 mod document;
 mod domain;
+mod exceptions;
 mod file;
 mod iptables;
 mod libvirt;
 mod limits;
 mod links;
+mod openvswitch;
 mod paths;
 mod pattern;
+mod reach;
+mod sriov;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -39,8 +43,10 @@ pub use iptables::IptablesGrant;
 pub use libvirt::{LibvirtGrant, is_uuid};
 pub use limits::Limits;
 pub use links::LinksGrant;
+pub use openvswitch::OpenvswitchGrant;
 pub use paths::{Access, PathGrants, normalized};
 pub use pattern::Pattern;
+pub use sriov::SriovGrant;
 pub use tools::{ArgumentPattern, ToolGrant};
 
 /// The version of the file's schema that this runtime reads.
@@ -61,6 +67,12 @@ pub struct Policy {
     /// Network links; absent: no access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub links: Option<LinksGrant>,
+    /// Open vSwitch; absent: no access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openvswitch: Option<OpenvswitchGrant>,
+    /// Virtual functions of network cards; absent: no access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sriov: Option<SriovGrant>,
     /// Folders, with `ro` or `rw`.
     #[serde(default)]
     pub paths: PathGrants,

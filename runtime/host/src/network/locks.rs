@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use remotes_effect::deadline::Deadline;
@@ -40,6 +40,11 @@ impl Locks {
         Self { folder: folder.into(), held: BTreeMap::new() }
     }
 
+    /// The folder of these locks.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The executor for an action that ends at `deadline`.
     pub fn until(&mut self, deadline: Deadline) -> Waiting<'_> {
         Waiting { locks: self, deadline }
@@ -75,16 +80,14 @@ pub struct Waiting<'a> {
     deadline: Deadline,
 }
 
-impl Executor for Waiting<'_> {
-    fn acquire(&mut self, name: &str) -> Result<(), Failure> {
-        if self.locks.held.contains_key(name) {
-            return Ok(());
-        }
+impl Waiting<'_> {
+    /// Takes a lock that lasts as long as the descriptor.
+    pub(super) fn take(&self, name: &str) -> Result<OwnedFd, Failure> {
         let (path, fd) = self.locks.open(name)?;
         let mut pause = SHORT;
         loop {
             match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
+                Ok(()) => return Ok(fd),
                 Err(Errno::WOULDBLOCK | Errno::INTR) if self.deadline.passed() => {
                     return Err(timeout(&path, "waiting for the lock; another driver holds it"));
                 }
@@ -95,7 +98,15 @@ impl Executor for Waiting<'_> {
                 Err(errno) => return Err(failure(&path, "take the lock", errno)),
             }
         }
-        self.locks.held.insert(name.to_owned(), fd);
+    }
+}
+
+impl Executor for Waiting<'_> {
+    fn acquire(&mut self, name: &str) -> Result<(), Failure> {
+        if !self.locks.held.contains_key(name) {
+            let fd = self.take(name)?;
+            self.locks.held.insert(name.to_owned(), fd);
+        }
         Ok(())
     }
 }

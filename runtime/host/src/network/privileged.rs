@@ -1,36 +1,83 @@
-//! Programs that change the network: run directly by root, otherwise as far as sudoers lets them.
+//! Programs that change the network: run as they are by who has the rights, otherwise as far as sudoers
+//! lets them.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::tools::Outcome;
 use remotes_effect::types::Failure;
 
 use crate::process::{Process, last_line, system_program};
+use crate::report::io_failure;
 
 /// Bytes that a listing may have: ten thousand rules, or links with all their attributes.
 const LISTING: usize = 64 * 1024 * 1024;
 
 /// Runs a program of the system and reads what it says.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Privileged(pub Deadline);
+#[derive(Debug, Clone)]
+pub struct Privileged {
+    deadline: Deadline,
+    /// the program that gives the rights; none where this process has them
+    sudo: Option<PathBuf>,
+    /// what programs hold on to while they run
+    held: Option<Arc<OwnedFd>>,
+}
 
 impl Privileged {
+    /// By the rights that this process has.
+    pub fn own(deadline: Deadline) -> Self {
+        Self { deadline, sudo: None, held: None }
+    }
+
+    /// By this `sudo`, as far as the stock sudoers rules go.
+    pub fn by_sudo(sudo: PathBuf, deadline: Deadline) -> Self {
+        Self { deadline, sudo: Some(sudo), held: None }
+    }
+
+    /// Whether this process has the rights itself.
+    pub fn is_own(&self) -> bool {
+        self.sudo.is_none()
+    }
+
+    /// When changes must have ended.
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// The same; programs hold this descriptor as long as they run, also when this process ends before
+    /// them. Those that sudo runs do not: it closes what it does not know.
+    pub(super) fn holding(&self, descriptor: Arc<OwnedFd>) -> Self {
+        Self { held: Some(descriptor), ..self.clone() }
+    }
+
     /// Runs it as root, to its end.
-    pub fn run(self, program: &str, arguments: &[&str], input: &[u8]) -> Result<Outcome, Failure> {
-        match rustix::process::geteuid().is_root() {
-            true => self.start(program, arguments, input),
-            false => self.start("sudo", &[&["-n", program], arguments].concat(), input),
+    pub fn run(&self, program: &str, arguments: &[&str], input: &[u8]) -> Result<Outcome, Failure> {
+        match &self.sudo {
+            None => {
+                let path = system_program(program).ok_or_else(|| {
+                    Failure::unavailable(format!("{program}: is not installed; install it on this host"))
+                })?;
+                self.start(Process::new(path).arguments(arguments.iter().copied()), input)
+            }
+            Some(sudo) => {
+                let words = ["-n", program].into_iter().chain(arguments.iter().copied());
+                self.start(Process::new(sudo).arguments(words), input)
+            }
         }
     }
 
-    /// Runs it as it is, to its end.
-    pub fn start(self, program: &str, arguments: &[&str], input: &[u8]) -> Result<Outcome, Failure> {
-        let path = system_program(program)
-            .ok_or_else(|| Failure::unavailable(format!("{program}: is not installed; install it on this host")))?;
-        Process::new(path).arguments(arguments.iter().copied()).input(input).limit(LISTING).run(self.0)
+    fn start(&self, mut process: Process, input: &[u8]) -> Result<Outcome, Failure> {
+        if let Some(held) = &self.held {
+            let copy = held.try_clone().map_err(|error| io_failure("the lock", "hand it on", &error))?;
+            process.inherit(copy);
+        }
+        process.input(input).limit(LISTING).run(self.deadline)
     }
 
     /// Runs it as root; whatever is not success is the failure to do `what`.
-    pub fn must(self, program: &str, arguments: &[&str], what: &str) -> Result<Vec<u8>, Failure> {
+    pub fn must(&self, program: &str, arguments: &[&str], what: &str) -> Result<Vec<u8>, Failure> {
         let outcome = self.run(program, arguments, &[])?;
         if outcome.status == 0 { Ok(outcome.stdout) } else { Err(failure(what, &outcome)) }
     }

@@ -77,6 +77,11 @@ impl Feed {
         Ok(())
     }
 
+    /// Closes the pipe, whatever waits.
+    pub fn close(&mut self) {
+        self.pipe = None;
+    }
+
     /// Whether the reader has gone, or all is sent and the pipe closed.
     pub fn is_closed(&self) -> bool {
         self.pipe.is_none()

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use remotes_effect::frame::Hello;
-use remotes_effect::libvirt::{Effect, Scope};
+use remotes_effect::libvirt::{CopyTarget, Effect, Migration, Scope};
 use remotes_effect::policy::{Access, LibvirtGrant, PathGrants, Pattern, Policy};
 use remotes_effect::types::Node;
 use remotes_libvirt::Session;
@@ -21,6 +21,7 @@ pub fn policy(uri: &str, folder: &Path) -> Policy {
         libvirt: Some(LibvirtGrant {
             uris: vec![Pattern(uri.to_owned())],
             domains: vec![Pattern("one-*".to_owned())],
+            migration_targets: vec![Pattern(DESTINATION.to_owned())],
             guest_agent: vec!["guest-ping".to_owned()],
             programs: vec![Pattern("/usr/bin/qemu-system-*".to_owned())],
             ..LibvirtGrant::default()
@@ -61,6 +62,37 @@ pub fn node(folder: &Path) -> String {
     format!("test://{}", file.display())
 }
 
+/// A daemon that domains may be moved to.
+pub const DESTINATION: &str = "test:///default";
+
+/// A migration to this daemon, and nothing special about it.
+pub fn migration(uri: &str) -> Migration {
+    Migration {
+        uri: uri.to_owned(),
+        paused: false,
+        disks: vec![],
+        allow_unsafe: false,
+        compressed: false,
+        auto_converge: false,
+        auto_converge_initial: None,
+        auto_converge_increment: None,
+        bandwidth: None,
+        parallel_connections: None,
+        peer_to_peer: false,
+        tunnelled: false,
+        tls: false,
+        post_copy: false,
+        abort_on_error: false,
+        migrate_uri: None,
+        listen_address: None,
+    }
+}
+
+/// A raw file to copy to.
+pub fn copy_target(path: &str) -> CopyTarget {
+    CopyTarget { path: path.to_owned(), format: "raw".to_owned(), block: false }
+}
+
 /// Every function that names a domain, about this one.
 pub fn about(domain: &str, path: &str) -> Vec<Effect> {
     let (on, domain, path) = (HERE, domain.to_owned(), path.to_owned());
@@ -90,5 +122,18 @@ pub fn about(domain: &str, path: &str) -> Vec<Effect> {
         SnapshotRevert { snapshot: text.clone(), force: true },
         SnapshotDelete { snapshot: text.clone(), metadata_only: false },
         GuestAgent { command: r#"{"execute":"guest-ping"}"#.to_owned(), seconds: 1 },
+        UnplugDevice { alias: text.clone(), seconds: 0 },
+        Migrate { how: migration(DESTINATION) },
+        AbortJob {},
+        BlockCopy { disk: text.clone(), target: copy_target(&path), shallow: false },
+        BlockJob { disk: text.clone() },
+        EndBlockJob { disk: text.clone(), pivot: true },
+        Freeze { mount_points: vec![text.clone()] },
+        Thaw { mount_points: vec![] },
+        Checkpoints {},
+        CheckpointXml { checkpoint: text.clone() },
+        CheckpointCreate { xml: "<domaincheckpoint/>".to_owned(), redefine: false },
+        CheckpointDelete { checkpoint: text.clone(), metadata_only: false },
+        SetBandwidth { interface: text.clone(), inbound: None, outbound: None },
     }
 }

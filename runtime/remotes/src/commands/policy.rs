@@ -53,6 +53,7 @@ fn explain(file: &Path, json: bool) -> Result<ExitCode> {
             println!("\nhypervisor");
             println!("  daemons          {}", patterns(&grant.uris));
             println!("  domains          {}", patterns(&grant.domains));
+            println!("  migration to     {}", patterns(&grant.migration_targets));
             println!("  guest agent      {}", words(&grant.guest_agent));
             println!("  programs         {}", patterns(&grant.programs));
             println!("  host devices     {}", words(&grant.host_devices));
@@ -88,6 +89,18 @@ fn network(policy: &Policy) {
         println!("  devices          {}", patterns(&grant.devices));
         println!("  machines' ports  {}", patterns(&grant.ports));
         println!("  routes within    {}", words(&grant.networks));
+    }
+    if let Some(grant) = &policy.openvswitch {
+        println!("\nOpen vSwitch");
+        println!("  bridges          {}", patterns(&grant.bridges));
+        println!("  uplinks          {}", patterns(&grant.uplinks));
+        println!("  machines' ports  {}", patterns(&grant.ports));
+        println!("  VLAN limit       {}", if grant.vlan_limit { "yes" } else { "no" });
+    }
+    if let Some(grant) = &policy.sriov {
+        println!("\nvirtual functions");
+        println!("  of cards         {}", patterns(&grant.physical));
+        println!("  representors     {}", patterns(&grant.representors));
     }
     if let Some(grant) = &policy.iptables {
         println!("\npacket filter");

@@ -1,7 +1,9 @@
-//! The network of a machine: links, packet filter, sets, locks, hooks.
+//! The network of a machine: links, packet filter, sets, Open vSwitch, locks, hooks.
 
 mod filter;
 mod links;
+mod openvswitch;
+mod sriov;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Simulation;
 use crate::tools::Run;
+pub use openvswitch::Switch;
+pub use sriov::SimulatedFunction;
 
 /// What the drivers of virtual networks see and change.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -36,6 +40,10 @@ pub struct Network {
     pub tables: BTreeMap<String, Chains>,
     /// Sets by name.
     pub sets: BTreeMap<String, AddressSet>,
+    /// Bridges of Open vSwitch.
+    pub openvswitch: Switch,
+    /// Virtual functions of network cards.
+    pub functions: Vec<SimulatedFunction>,
     /// Locks that were taken.
     pub locks: Vec<String>,
     /// Hooks by action.

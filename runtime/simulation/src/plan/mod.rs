@@ -4,6 +4,7 @@ mod bring;
 mod domains;
 mod files;
 mod network;
+mod openvswitch;
 mod reality;
 mod shadow;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use remotes_effect::tools::Outcome;
 use remotes_effect::types::Node;
-use remotes_effect::{Answer, Effect, Executor, clock, tools};
+use remotes_effect::{Answer, Effect, Executor, clock, sriov, tools};
 
 use crate::libvirt::{Agent, Guest, Reaction};
 use crate::{Machine, Simulation};
@@ -40,6 +41,8 @@ pub struct Plan<E> {
     started: bool,
     /// Whether the overlay has the real links.
     linked: bool,
+    /// Whether the overlay has the real bridges of Open vSwitch.
+    switched: bool,
 }
 
 impl<E: Executor> Plan<E> {
@@ -54,6 +57,7 @@ impl<E: Executor> Plan<E> {
             limit: None,
             started: false,
             linked: false,
+            switched: false,
         }
     }
 
@@ -132,6 +136,11 @@ impl<E: Executor> Executor for Plan<E> {
             Effect::Iptables(_) if !effect.changes() => (self.real.look(effect), false),
             Effect::Locks(_) | Effect::Iptables(_) => (self.pretend(effect), true),
             Effect::Links(on_links) => (self.links(effect, on_links), true),
+            Effect::Openvswitch(_) => (self.openvswitch(effect), true),
+            // What a driver set up it never asks for.
+            Effect::Sriov(sriov::Effect::Find { .. }) => (self.real.look(effect), false),
+            Effect::Sriov(sriov::Effect::Configure { .. }) => (Answer::Sriov(sriov::Answer::Configure(Ok(()))), true),
+            Effect::Sriov(sriov::Effect::Offload { .. }) => (Answer::Sriov(sriov::Answer::Offload(Ok(()))), true),
             Effect::Libvirt(on_domain) => (self.libvirt(effect, on_domain), true),
         };
         if done && effect.changes() && answer.failure().is_none() {

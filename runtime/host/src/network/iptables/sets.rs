@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The sets of this host.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sets(pub Privileged);
+pub(super) struct Sets<'a>(pub &'a Privileged);
 
 /// What [`Sets::extend`] found.
 pub(super) struct Extended {
@@ -27,7 +27,7 @@ pub(super) struct Extended {
     families: Vec<String>,
 }
 
-impl Sets {
+impl Sets<'_> {
     /// Makes the sets that are missing and adds the members that are; takes nothing away.
     pub fn extend(self, sets: &[AddressSet], families: &[String]) -> Result<Extended, Failure> {
         let names = self.names()?;
@@ -67,7 +67,7 @@ impl Sets {
             let script: String = left.iter().map(|name| format!("destroy {name}\n")).collect();
             match self.restore(&script, "remove the sets") {
                 Ok(()) => return Ok(()),
-                Err(failure) if waited >= PATIENCE || self.0.0.passed() => return Err(failure),
+                Err(failure) if waited >= PATIENCE || self.0.deadline().passed() => return Err(failure),
                 Err(failure) if failure.kind != FailureKind::Busy && failure.kind != FailureKind::NotFound => {
                     return Err(failure);
                 }

@@ -1,7 +1,5 @@
-//! What crate virt 0.4 does not offer safely, over its `sys`: saving to a file, bulk statistics. And the
-//! one thing of the C library's. All `unsafe` code is here.
+//! Bulk statistics.
 
-use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::{ptr, slice};
 
@@ -9,15 +7,6 @@ use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
 use virt::sys;
-
-/// virDomainSave, which crate virt has left out.
-pub(crate) fn save(domain: &Domain, path: &CStr) -> Result<(), Error> {
-    // SAFETY: the domain is valid while it is borrowed, the path is a C string; libvirt keeps neither.
-    match unsafe { sys::virDomainSave(domain.as_ptr(), path.as_ptr()) } {
-        0 => Ok(()),
-        _ => Err(Error::last_error()),
-    }
-}
 
 /// An active domain, as the bulk statistics show it.
 pub(crate) struct Active {
@@ -78,11 +67,4 @@ fn one(record: sys::virDomainStatsRecordPtr) -> Result<Active, Error> {
         id: domain.get_id(),
         state: (told == 1).then_some(state as sys::virDomainState),
     })
-}
-
-/// Lets `SIGALRM` end this process after so many seconds.
-pub(crate) fn end_after(seconds: u32) {
-    // SAFETY: alarm(2) has no preconditions; the signal's default action ends the process, and nobody
-    // here installs a handler.
-    unsafe { libc::alarm(seconds) };
 }

@@ -1,0 +1,76 @@
+//! The stock driver `ovswitch_vxlan`: the bridges of the driver `ovswitch`, on the VXLANs of the driver `vxlan`.
+
+use remotes_sdk::links::Link;
+use remotes_sdk::network::{Nic, Vm};
+use remotes_sdk::openvswitch::Bridge;
+use remotes_sdk::{Failure, Vnm, info, links};
+use vnm_common::settings::Settings;
+use vnm_common::switch::{self, Uplink};
+use vnm_common::{hooks, silent, vxlan};
+
+/// The driver.
+pub struct OvswitchVxlan;
+
+impl Uplink for OvswitchVxlan {
+    const DRIVER: &'static str = "ovswitch_vxlan";
+    const FUNCTIONS: bool = false;
+
+    fn name(nic: &Nic) -> Option<String> {
+        Some(format!("{}.{}", nic.phydev.as_deref()?, nic.outer_vlan_id.as_deref()?))
+    }
+
+    fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<(), Failure> {
+        let is_there = links::entries()?.iter().any(|link| link.name == name && link.kind == "vxlan");
+        if !is_there && vxlan::make(name, "OUTER_VLAN_ID", nic.outer_vlan_id.as_deref(), nic, settings)? {
+            info!("vxlan {name} was made");
+        }
+        Ok(())
+    }
+
+    fn remove(name: &str, nic: &Nic, bridges: &[Bridge]) -> Result<(), Failure> {
+        let is_used = bridges.iter().flat_map(|bridge| &bridge.ports).any(|port| port.name == name);
+        let is_ours = |link: &Link| link.kind == "vxlan" && (link.lower.is_none() || link.lower == nic.phydev);
+        match links::entries()?.iter().any(|link| link.name == name && is_ours(link)) && !is_used {
+            true => links::remove(name),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Vnm for OvswitchVxlan {
+    const ACTIONS: &'static [&'static str] =
+        &["pre", "post", "clean", "update_sg", "update_nic", "vnet_create", "vnet_delete"];
+
+    fn pre(vm: String) -> Result<String, Failure> {
+        switch::pre::<Self>(&Vm::parse(&vm)?)?;
+        silent(hooks::run("pre", &[], &vm))
+    }
+
+    fn post(vm: String, deploy_id: String, host: String) -> Result<String, Failure> {
+        switch::post::<Self>(&Vm::parse(&vm)?, &deploy_id)?;
+        silent(hooks::run("post", &[&deploy_id, &host], &vm))
+    }
+
+    fn clean(vm: String, host: String) -> Result<String, Failure> {
+        switch::clean::<Self>(&Vm::parse(&vm)?)?;
+        silent(hooks::run("clean", &[&host], &vm))
+    }
+
+    fn update_sg(_vm: String, _deploy_id: String) -> Result<String, Failure> {
+        Err(switch::no_groups())
+    }
+
+    fn update_nic(vm: String, deploy_id: String, network: u32) -> Result<String, Failure> {
+        silent(switch::update_nic::<Self>(&Vm::parse(&vm)?, &deploy_id, network))
+    }
+
+    fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {
+        Ok(String::new())
+    }
+
+    fn vnet_delete(_id: u32, _network: String) -> Result<String, Failure> {
+        Ok(String::new())
+    }
+}
+
+remotes_sdk::export_vnm!(OvswitchVxlan);

@@ -1,0 +1,76 @@
+//! Which elements of domain XML reach past the virtual machine, and the kind in `host-devices` that each
+//! needs. Elements and attributes go by their local names, as libvirt takes them.
+
+use roxmltree::Node;
+
+/// What an element would give the guest of its host.
+pub(super) struct Reach<'a> {
+    /// as `host-devices` spells it
+    pub kind: &'a str,
+    /// for the message
+    pub what: &'static str,
+}
+
+/// Interfaces that end in a process on the host, with the host's own way to the network.
+const USER_NETWORKS: [&str; 5] = ["user", "server", "client", "mcast", "udp"];
+
+/// Sounds that go nowhere, to the guest's own screen, or into a file that is checked as such.
+const HARMLESS_AUDIO: [&str; 3] = ["none", "spice", "file"];
+
+/// Screens on the host's own display, or on a bus of the host's.
+const HOST_DISPLAYS: [&str; 4] = ["sdl", "desktop", "dbus", "rdp"];
+
+/// What the element reaches, if anything.
+pub(super) fn reach<'a>(element: Node<'a, '_>) -> Option<Reach<'a>> {
+    let is = |name: &str, value: &str| attribute(element, name) == Some(value);
+    let kind = attribute(element, "type").unwrap_or("none");
+    let (kind, what) = match element.tag_name().name() {
+        "hostdev" => (kind, "a device of the host"),
+        "interface" if kind == "hostdev" => ("pci", "a device of the host"),
+        "interface" if USER_NETWORKS.contains(&kind) => ("host-network", "the host's own network"),
+        "ip" | "route" if within(element, "source") => ("host-network", "addresses and routes of the host"),
+        "source" if kind == "pci" || attribute(element, "namespace").is_some() => ("pci", "a device of the host"),
+        "source" if attribute(element, "service").is_some() => ("host-network", "a connection of the host"),
+        "disk" if is("device", "lun") || is("rawio", "yes") || is("sgio", "unfiltered") => {
+            ("scsi", "raw commands to a device")
+        }
+        // What comes over the screen's connection is its viewer's, not the host's.
+        "redirdev" if kind != "spicevmc" => ("redirdev", "a redirected device"),
+        "smartcard" if attribute(element, "mode").is_none_or(|mode| mode.starts_with("host")) => {
+            ("smartcard", "a smart card of the host")
+        }
+        "seclabel" if !is_generated_label(element) => ("seclabel", "a security label"),
+        "shmem" => ("shmem", "memory shared with others"),
+        "vsock" => ("vsock", "sockets between guest and host"),
+        "audio" if !HARMLESS_AUDIO.contains(&kind) => ("audio", "the host's sound"),
+        "backend" if kind == "passthrough" && within(element, "tpm") => ("tpm", "the host's TPM"),
+        "gl" if !is("enable", "no") && attribute(element, "rendernode").is_none() => ("gpu", "the host's GPU"),
+        "graphics" if kind == "egl-headless" => ("gpu", "the host's GPU"),
+        "graphics" if HOST_DISPLAYS.contains(&kind) => ("display", "the host's display"),
+        "driver" if is("name", "vhostuser") && within(element, "video") => ("gpu", "the host's GPU"),
+        "driver" if attribute(element, "model").is_some() => ("module", "a kernel module"),
+        _ => return None,
+    };
+    Some(Reach { kind, what })
+}
+
+/// The attribute of this local name. That there is but one is checked for all elements.
+pub(super) fn attribute<'a>(element: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    element.attributes().find(|attribute| attribute.name() == name).map(|attribute| attribute.value())
+}
+
+fn within(element: Node<'_, '_>, parent: &str) -> bool {
+    element.parent().is_some_and(|above| above.tag_name().name() == parent)
+}
+
+/// The label that libvirt's security driver makes for each domain, as it stands in descriptions of libvirt's
+/// own: it asks for nothing that would not happen without it.
+fn is_generated_label(element: Node<'_, '_>) -> bool {
+    within(element, "domain")
+        && attribute(element, "type") == Some("dynamic")
+        && attribute(element, "relabel").is_none_or(|relabel| relabel == "yes")
+        && element.children().filter(Node::is_element).all(|child| {
+            // Made anew for each start.
+            matches!(child.tag_name().name(), "label" | "imagelabel")
+        })
+}

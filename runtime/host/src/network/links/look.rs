@@ -1,0 +1,212 @@
+//! What links and addresses there are. Looking needs no rights.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+use remotes_effect::links::Link;
+use remotes_effect::types::Failure;
+
+use crate::network::netlink::{Netlink, attributes};
+
+/// The kernel's numbers of attributes.
+mod kind {
+    pub const ADDRESS: u16 = 1;
+    pub const NAME: u16 = 3;
+    pub const MTU: u16 = 4;
+    pub const LINK: u16 = 5;
+    pub const MASTER: u16 = 10;
+    pub const INFO: u16 = 18;
+    pub const LINK_NAMESPACE: u16 = 37;
+    pub const INFO_KIND: u16 = 1;
+    pub const INFO_DATA: u16 = 2;
+    pub const VLAN_ID: u16 = 1;
+    pub const VXLAN_ID: u16 = 1;
+    pub const VXLAN_LINK: u16 = 3;
+    pub const ADDRESS_OF: u16 = 1;
+    pub const LOCAL: u16 = 2;
+}
+
+/// The sizes of `struct ifinfomsg` and `struct ifaddrmsg`.
+const LINK_HEADER: usize = 16;
+const ADDRESS_HEADER: usize = 8;
+/// `IFF_UP`
+const UP: u32 = 1;
+
+/// All links, in the kernel's order.
+pub(super) fn links() -> Result<Vec<Link>, Failure> {
+    let mut ask = LinkMessage::default();
+    ask.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    let listed = Netlink::open().and_then(|mut kernel| kernel.list(&RouteNetlinkMessage::GetLink(ask)));
+    let replies = listed.map_err(|error| error.failure("list the links"))?;
+    let listed: Vec<Listed> = replies.iter().filter_map(|reply| Listed::read(&reply.0)).collect();
+    let names: BTreeMap<u32, &str> = listed.iter().map(|link| (link.index, link.name.as_str())).collect();
+    let name = |index: &u32| names.get(index).map(|name| (*name).to_owned());
+    let link = |link: &Listed| Link {
+        name: link.name.clone(),
+        kind: link.kind.clone(),
+        master: link.master.as_ref().and_then(name),
+        lower: link.lower.as_ref().and_then(name),
+        vlan: link.vlan,
+        mtu: link.mtu,
+        up: link.up,
+        mac: link.mac.clone(),
+    };
+    Ok(listed.iter().map(link).collect())
+}
+
+/// The number that the kernel knows a link by; none where there is none of this name.
+pub(super) fn index(kernel: &mut Netlink, name: &str) -> Result<Option<u32>, Failure> {
+    let mut ask = LinkMessage::default();
+    ask.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    let failure = match kernel.get(RouteNetlinkMessage::GetLink(ask)) {
+        Ok(reply) => return Ok(reply.and_then(|reply| Listed::read(&reply.0)).map(|link| link.index)),
+        Err(error) => error.failure(&format!("look for link {name}")),
+    };
+    match failure.kind {
+        remotes_effect::types::FailureKind::NotFound => Ok(None),
+        _ => Err(failure),
+    }
+}
+
+/// The addresses of a link, in the kernel's order.
+pub(super) fn addresses(name: &str) -> Result<Vec<String>, Failure> {
+    let what = format!("list the addresses of {name}");
+    let mut kernel = Netlink::open().map_err(|error| error.failure(&what))?;
+    let index = index(&mut kernel, name)?
+        .ok_or_else(|| Failure::not_found(format!("cannot {what}: there is no link of this name")))?;
+    let listed = kernel.list(&RouteNetlinkMessage::GetAddress(AddressMessage::default()));
+    let replies = listed.map_err(|error| error.failure(&what))?;
+    let of_link = replies.iter().filter(|reply| number(reply.0.get(4..8)) == Some(index));
+    Ok(of_link.filter_map(|reply| address(&reply.0)).map(|address| address.to_string()).collect())
+}
+
+/// What a message says of a link.
+#[derive(Debug, Default, PartialEq)]
+struct Listed {
+    index: u32,
+    name: String,
+    kind: String,
+    master: Option<u32>,
+    lower: Option<u32>,
+    vlan: Option<u32>,
+    mtu: u32,
+    up: bool,
+    mac: String,
+}
+
+impl Listed {
+    /// Reads an `RTM_NEWLINK`; none where it names no link.
+    fn read(message: &[u8]) -> Option<Self> {
+        let mut link =
+            Self { index: number(message.get(4..8))?, up: number(message.get(8..12))? & UP != 0, ..Self::default() };
+        let (mut below, mut elsewhere, mut info) = (None, false, None);
+        for (attribute, value) in attributes(message.get(LINK_HEADER..)?) {
+            match attribute {
+                kind::NAME => link.name = text(value),
+                kind::MTU => link.mtu = number(Some(value)).unwrap_or_default(),
+                kind::ADDRESS => link.mac = mac(value),
+                kind::MASTER => link.master = number(Some(value)),
+                kind::LINK => below = number(Some(value)),
+                kind::LINK_NAMESPACE => elsewhere = true,
+                kind::INFO => info = Some(value),
+                _ => {}
+            }
+        }
+        link.informed(info.unwrap_or_default(), below);
+        // A number of another namespace says nothing here.
+        link.lower.take_if(|_| elsewhere);
+        (!link.name.is_empty()).then_some(link)
+    }
+
+    fn informed(&mut self, info: &[u8], below: Option<u32>) {
+        let of = |wanted| attributes(info).find(|(attribute, _)| *attribute == wanted).map(|(_, value)| value);
+        self.kind = of(kind::INFO_KIND).map(text).unwrap_or_default();
+        let data = of(kind::INFO_DATA).unwrap_or_default();
+        let of = |wanted| attributes(data).find(|(attribute, _)| *attribute == wanted).map(|(_, value)| value);
+        match self.kind.as_str() {
+            "vlan" => {
+                let id = of(kind::VLAN_ID).and_then(|value| value.try_into().ok()).map(u16::from_ne_bytes);
+                (self.vlan, self.lower) = (id.map(u32::from), below);
+            }
+            "vxlan" => {
+                (self.vlan, self.lower) = (number(of(kind::VXLAN_ID)), number(of(kind::VXLAN_LINK)).or(below));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn number(bytes: Option<&[u8]>) -> Option<u32> {
+    bytes?.try_into().ok().map(u32::from_ne_bytes)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
+}
+
+fn mac(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+}
+
+/// The address of an `RTM_NEWADDR`. Where a link has a peer, its own address is the local one.
+fn address(message: &[u8]) -> Option<IpAddr> {
+    let rest = message.get(ADDRESS_HEADER..)?;
+    let of = |wanted| attributes(rest).find(|(attribute, _)| *attribute == wanted).map(|(_, value)| value);
+    let value = of(kind::LOCAL).or_else(|| of(kind::ADDRESS_OF))?;
+    match value.len() {
+        4 => <[u8; 4]>::try_from(value).ok().map(IpAddr::from),
+        _ => <[u8; 16]>::try_from(value).ok().map(IpAddr::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use netlink_packet_core::Emitable as _;
+    use netlink_packet_route::link::{InfoData, InfoKind, InfoVxlan, LinkFlags, LinkInfo};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_message_is_read() {
+        let mut message = LinkMessage::default();
+        message.header.index = 7;
+        message.header.flags = LinkFlags::Up;
+        message.attributes = vec![
+            LinkAttribute::IfName("eth1.77".into()),
+            LinkAttribute::Mtu(1450),
+            LinkAttribute::Address(vec![2, 0, 0, 0, 0, 0x1f]),
+            LinkAttribute::Controller(3),
+            LinkAttribute::LinkInfo(vec![
+                LinkInfo::Kind(InfoKind::Vxlan),
+                LinkInfo::Data(InfoData::Vxlan(vec![InfoVxlan::Id(77), InfoVxlan::Link(2)])),
+            ]),
+        ];
+        let mut bytes = vec![0; message.buffer_len()];
+        message.emit(&mut bytes);
+        let expected = Listed {
+            index: 7,
+            name: "eth1.77".into(),
+            kind: "vxlan".into(),
+            master: Some(3),
+            lower: Some(2),
+            vlan: Some(77),
+            mtu: 1450,
+            up: true,
+            mac: "02:00:00:00:00:1f".into(),
+        };
+        assert_eq!(Listed::read(&bytes), Some(expected));
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_is_read_or_not(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            Listed::read(&bytes);
+            address(&bytes);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! By which way an action changes the network: with the rights of this process, through root's effect server,
+//! or a command at a time as the stock sudoers rules allow. Decided once an action, by the first change.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use remotes_effect::deadline::Deadline;
+use remotes_effect::log::Level;
+use remotes_effect::policy::Policy;
+use remotes_effect::types::Failure;
+use remotes_effect::{Answer, Effect};
+use rustix::thread::CapabilitySet;
+
+use super::privileged::Privileged;
+use super::{needs_rights, perform};
+use crate::connection::Connection;
+use crate::process::{bare, system_program};
+use crate::report::shown;
+
+/// Where root's effect server is installed. Never in a remotes tree, which the runtime's user can write.
+const SERVERS: [&str; 2] = ["/usr/libexec/remotes-net", "/usr/local/libexec/remotes-net"];
+
+/// What there is to choose from.
+#[derive(Debug, Clone)]
+pub struct Ways {
+    own: bool,
+    sudo: Option<PathBuf>,
+    servers: Vec<PathBuf>,
+}
+
+impl Ways {
+    /// What this process and this host have.
+    pub fn of_host() -> Self {
+        Self { own: has_rights(), sudo: system_program("sudo"), servers: SERVERS.map(PathBuf::from).to_vec() }
+    }
+
+    /// Only by this `sudo`: through the first of these servers that it starts, otherwise a command at a time.
+    pub fn by_sudo(sudo: PathBuf, servers: Vec<PathBuf>) -> Self {
+        Self { own: false, sudo: Some(sudo), servers }
+    }
+}
+
+/// Whether programs that this process starts may change the network.
+fn has_rights() -> bool {
+    let effective = rustix::thread::capabilities(None).map(|sets| sets.effective).unwrap_or(CapabilitySet::empty());
+    let passed_on = || rustix::thread::capability_is_in_ambient_set(CapabilitySet::NET_ADMIN).unwrap_or(false);
+    effective.contains(CapabilitySet::NET_ADMIN) && (rustix::process::geteuid().is_root() || passed_on())
+}
+
+enum Way {
+    Direct(Privileged),
+    Server(Box<Connection>),
+}
+
+/// The network of this host, for one action.
+pub struct Network {
+    ways: Option<Ways>,
+    policy: Arc<Policy>,
+    deadline: Deadline,
+    way: Option<Way>,
+}
+
+impl Network {
+    /// Chooses nothing yet; `ways` instead of what there is.
+    pub fn new(policy: Arc<Policy>, deadline: Deadline, ways: Option<Ways>) -> Self {
+        Self { ways, policy, deadline, way: None }
+    }
+
+    /// Carries out an effect on the network. `turns` is the folder of the lock between changes of the packet
+    /// filter; `tell` is told once what the way that was chosen costs.
+    pub fn call(
+        &mut self,
+        effect: &Effect,
+        turns: &Path,
+        tell: &mut dyn FnMut(Level, &str),
+    ) -> Result<Answer, Failure> {
+        // What needs no rights needs no way.
+        if !needs_rights(effect) {
+            return directly(effect, &Privileged::own(self.deadline), turns);
+        }
+        let way = match &mut self.way {
+            Some(way) => way,
+            none => none.insert(choose(self.ways.take(), &self.policy, self.deadline, tell)?),
+        };
+        match way {
+            Way::Direct(privileged) => directly(effect, privileged, turns),
+            Way::Server(connection) => connection.call(effect),
+        }
+    }
+}
+
+fn directly(effect: &Effect, privileged: &Privileged, turns: &Path) -> Result<Answer, Failure> {
+    perform(effect, privileged, turns)
+        .ok_or_else(|| Failure::unsupported(format!("{}: is no effect on the network", effect.name())))
+}
+
+fn choose(
+    ways: Option<Ways>,
+    policy: &Arc<Policy>,
+    deadline: Deadline,
+    tell: &mut dyn FnMut(Level, &str),
+) -> Result<Way, Failure> {
+    let Ways { own, sudo, servers } = ways.unwrap_or_else(Ways::of_host);
+    if own {
+        return Ok(Way::Direct(Privileged::own(deadline)));
+    }
+    let sudo = sudo.ok_or_else(|| {
+        Failure::unavailable(
+            "changing the network needs root, and sudo is not installed on this host; install it, with the rules \
+             that come with OpenNebula"
+                .to_owned(),
+        )
+    })?;
+    let mut reason = "root's effect server remotes-net is not installed".to_owned();
+    if let Some(server) = servers.iter().find(|server| server.is_file()) {
+        let mut connection = Connection::new(name(server), command(&sudo, server), policy.clone(), deadline);
+        match connection.open() {
+            Ok(()) => return Ok(Way::Server(Box::new(connection))),
+            Err(error) => reason = format!("sudo does not start {}: {error}", shown(server)),
+        }
+    }
+    tell(
+        Level::Info,
+        &format!("{reason}; rules and links are changed by one command each, which is slower (docs/adoption.md)"),
+    );
+    Ok(Way::Direct(Privileged::by_sudo(sudo, deadline)))
+}
+
+fn name(server: &Path) -> String {
+    format!("root's effect server {}", shown(server))
+}
+
+/// No argument but the program: the line in sudoers allows none.
+fn command(sudo: &Path, server: &Path) -> Command {
+    let mut command = bare(sudo);
+    command.arg("-n").arg("--").arg(server);
+    command
+}

@@ -1,0 +1,70 @@
+//! The effect server that changes the host's network as root, for a runtime that has no rights itself.
+//!
+//! It is started by `sudo` and speaks frames on standard input and output. Its client is not trusted: what the
+//! client's policy grants is done only as far as root's own bounds grant it as well.
+#![forbid(unsafe_code)]
+
+mod bounds;
+mod server;
+mod trust;
+
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use remotes_effect::deadline::Deadline;
+use remotes_effect::frame::{self, FrameError};
+use remotes_host::network::privileged::Privileged;
+use thiserror::Error;
+
+pub use bounds::Bounds;
+pub use server::Server;
+pub use trust::TrustError;
+
+/// Where root says what the server may do; built-in bounds hold where there is no such file.
+pub const BOUNDS: &str = "/etc/one/remotes-net.toml";
+
+/// No client may keep a server for longer.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Why the server does not serve.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Others could have written the program or root's bounds.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Root's bounds cannot be used.
+    #[error("{}: {message}", file.display())]
+    Bounds {
+        /// the file
+        file: PathBuf,
+        /// what is wrong
+        message: String,
+    },
+    /// The client and the server do not understand each other.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The system does not do what is needed.
+    #[error("{what}: {source}")]
+    System {
+        /// what was wanted
+        what: &'static str,
+        /// what the system says
+        source: std::io::Error,
+    },
+}
+
+/// Serves until the client goes. `bounds` is root's file, `turns` the folder of the lock between changes of the
+/// packet filter.
+pub fn serve(bounds: &Path, turns: &Path, input: &mut impl BufRead, output: &mut impl Write) -> Result<(), ServeError> {
+    let program = std::env::current_exe()
+        .map_err(|source| ServeError::System { what: "looking for the running program", source })?;
+    trust::check_program(&program)?;
+    let bounds = Bounds::read(bounds)?;
+    let turns = turns.to_owned();
+    frame::serve(input, output, |hello| {
+        let deadline = Deadline::after(Duration::from_millis(hello.deadline_ms).min(LONGEST));
+        Server::new(bounds, Privileged::own(deadline), turns)
+    })?;
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Effects on the network, and no others.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use remotes_effect::types::Failure;
+use remotes_effect::{Answer, Effect, Executor, clock, log};
+use remotes_host::network::perform;
+use remotes_host::network::privileged::Privileged;
+
+use crate::Bounds;
+
+/// Carries out what lies within root's bounds.
+pub struct Server {
+    bounds: Bounds,
+    privileged: Privileged,
+    turns: PathBuf,
+}
+
+impl Server {
+    /// A server with these rights.
+    pub fn new(bounds: Bounds, privileged: Privileged, turns: PathBuf) -> Self {
+        Self { bounds, privileged, turns }
+    }
+
+    fn perform(&self, effect: &Effect) -> Result<Answer, Failure> {
+        let refused =
+            || Failure::denied(format!("{}: this server carries out effects on the network only", effect.name()));
+        // The bounds are asked last: for what is not of the network they have no word.
+        if !matches!(effect, Effect::Links(_) | Effect::Iptables(_) | Effect::Openvswitch(_) | Effect::Sriov(_)) {
+            return Err(refused());
+        }
+        self.bounds.check(effect)?;
+        perform(effect, &self.privileged, &self.turns).ok_or_else(refused)
+    }
+}
+
+impl Executor for Server {
+    fn execute(&mut self, effect: &Effect) -> Answer {
+        let panicked = |_| {
+            Err(Failure::unknown(format!(
+                "{}: the server failed in mid-call, which may have taken effect",
+                effect.name()
+            )))
+        };
+        let failure = match catch_unwind(AssertUnwindSafe(|| self.perform(effect))).unwrap_or_else(panicked) {
+            Ok(answer) => return answer,
+            Err(failure) => failure,
+        };
+        match (effect.refuse(failure), effect) {
+            (Some(answer), _) => answer,
+            // These cannot fail. No client sends them here; one that did gets what harms nobody.
+            (None, Effect::Clock(clock::Effect::Sleep { .. })) => Answer::Clock(clock::Answer::Sleep(false)),
+            (None, Effect::Clock(_)) => {
+                Answer::Clock(clock::Answer::Now(SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())))
+            }
+            (None, _) => Answer::Log(log::Answer::Write(())),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A private Open vSwitch: daemons of a test's own, with the userspace datapath, where its programs look
+//! for them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::mount::MsFlags;
+use serde_json::{Map, Value, json};
+
+use crate::{isolated, sh};
+
+/// Where the programs of Open vSwitch look for its daemons.
+const RUN: &str = "/run/openvswitch";
+const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+
+/// Runs a test in a network namespace of its own, with a switch of its own.
+pub fn switched(test: impl FnOnce() + Send + 'static) {
+    if !Path::new(SCHEMA).is_file() {
+        assert!(std::env::var_os("CI").is_none(), "Open vSwitch is not installed; `make setup` does it");
+        eprintln!("skipped: Open vSwitch is not installed");
+        return;
+    }
+    isolated(|| {
+        let _switch = Switch::start();
+        test();
+    });
+}
+
+/// The daemons; they end with it.
+pub struct Switch {
+    daemons: Vec<Child>,
+}
+
+impl Switch {
+    /// Puts folders of its own in the place of the system's, as this thread sees them, and starts.
+    fn start() -> Self {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+        let none: Option<&str> = None;
+        nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
+        for folder in [RUN, "/run/one"] {
+            std::fs::create_dir_all(folder).unwrap();
+            nix::mount::mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), none)
+                .expect("a folder of its own");
+        }
+        sh(&format!("ip link set lo up; ovsdb-tool create {RUN}/conf.db {SCHEMA}"));
+        let mut switch = Self { daemons: Vec::new() };
+        switch.daemon("ovsdb-server", &[&format!("{RUN}/conf.db"), &format!("--remote=punix:{RUN}/db.sock")]);
+        until("ovsdb-server listens", || Path::new(RUN).join("db.sock").exists());
+        sh("ovs-vsctl --no-wait --timeout=20 init");
+        switch.daemon("ovs-vswitchd", &[]);
+        sh("ovs-vsctl --timeout=20 set Open_vSwitch . external_ids:test=yes");
+        switch
+    }
+
+    fn daemon(&mut self, program: &str, arguments: &[&str]) {
+        // It must not outlive the test, whatever ends that.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", program, "--no-chdir", "--pidfile", "--verbose=off"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.daemons.push(child.expect("setpriv"));
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        for daemon in self.daemons.iter_mut().rev() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+/// Waits for a condition.
+///
+/// # Panics
+/// When it does not come.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(30), "waited for in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The database and the flows, in the form of the recorded cases.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SwitchState {
+    /// bridges and ports
+    pub database: Value,
+    /// sorted, by bridge
+    pub flows: BTreeMap<String, Vec<String>>,
+}
+
+impl SwitchState {
+    /// The state of the thread's switch.
+    pub fn now() -> Self {
+        let bridges = rows("name,ports,datapath_type,stp_enable,rstp_enable,other_config", "Bridge");
+        let ports = rows("_uuid,name,tag,trunks,vlan_mode,cvlans,other_config", "Port");
+        let interfaces = rows("name,type,ofport,mtu_request,options", "Interface");
+        let flows = bridges.iter().map(|bridge| bridge["name"].as_str().unwrap().to_owned());
+        let flows = flows.map(|name| (name.clone(), listing(&name))).collect();
+        let mut bridges: Vec<Value> =
+            bridges.into_iter().map(|bridge| with_ports(bridge, &ports, &interfaces)).collect();
+        sort(&mut bridges);
+        let global = sh("ovs-vsctl --timeout=20 get Open_vSwitch . other_config");
+        Self { database: json!({ "open_vswitch_other_config": global.trim(), "bridges": bridges }), flows }
+    }
+
+    /// The recorded state of a case.
+    pub fn recorded(folder: &Path) -> Self {
+        let database = std::fs::read_to_string(folder.join("ovs.json")).expect("ovs.json");
+        let mut flows: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut bridge = String::new();
+        for line in std::fs::read_to_string(folder.join("ovs-flows.txt")).expect("ovs-flows.txt").lines() {
+            match line.strip_prefix("# ") {
+                Some(name) => {
+                    bridge = name.to_owned();
+                    flows.insert(bridge.clone(), Vec::new());
+                }
+                None => flows.get_mut(&bridge).expect("a bridge").push(line.trim().to_owned()),
+            }
+        }
+        flows.values_mut().for_each(|flows| flows.sort());
+        Self { database: serde_json::from_str(&database).unwrap(), flows }
+    }
+
+    /// One port of a bridge.
+    pub fn port(&self, name: &str) -> &Value {
+        let bridges = self.database["bridges"].as_array().unwrap().iter();
+        let mut ports = bridges.flat_map(|bridge| bridge["ports"].as_array().unwrap());
+        ports.find(|port| port["name"] == name).unwrap_or_else(|| panic!("no port {name}: {self:#?}"))
+    }
+}
+
+fn listing(bridge: &str) -> Vec<String> {
+    let listing = sh(&format!("ovs-ofctl --timeout=20 --no-names --no-stats dump-flows {bridge}"));
+    let mut flows: Vec<String> = listing.lines().map(|line| line.trim().to_owned()).collect();
+    flows.sort();
+    flows
+}
+
+/// Rows of a table, their values as plain JSON.
+fn rows(columns: &str, table: &str) -> Vec<Map<String, Value>> {
+    let listing = sh(&format!("ovs-vsctl --timeout=20 --format=json --columns={columns} list {table}"));
+    let table: Value = serde_json::from_str(&listing).unwrap();
+    let headings: Vec<String> = serde_json::from_value(table["headings"].clone()).unwrap();
+    let row = |row: &Value| headings.iter().cloned().zip(row.as_array().unwrap().iter().map(plain)).collect();
+    table["data"].as_array().unwrap().iter().map(row).collect()
+}
+
+fn plain(value: &Value) -> Value {
+    match value.as_array().map(Vec::as_slice) {
+        Some([kind, values]) if kind == "set" => values.as_array().unwrap().iter().map(plain).collect(),
+        Some([kind, id]) if kind == "uuid" => id.clone(),
+        Some([kind, pairs]) if kind == "map" => {
+            let pairs = pairs.as_array().unwrap().iter();
+            pairs.map(|pair| (pair[0].as_str().unwrap().to_owned(), pair[1].clone())).collect::<Map<_, _>>().into()
+        }
+        _ => value.clone(),
+    }
+}
+
+fn sort(values: &mut [Value]) {
+    values.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+}
+
+fn with_ports(
+    mut bridge: Map<String, Value>,
+    ports: &[Map<String, Value>],
+    interfaces: &[Map<String, Value>],
+) -> Value {
+    let ids = match &bridge["ports"] {
+        Value::Array(ids) => ids.clone(),
+        one => vec![one.clone()],
+    };
+    let mut own: Vec<Value> = Vec::new();
+    for port in ports.iter().filter(|port| ids.contains(&port["_uuid"])) {
+        let mut port = port.clone();
+        port.remove("_uuid");
+        let interface = interfaces.iter().find(|it| it["name"] == port["name"]).cloned().unwrap_or_default();
+        port.insert("interface".into(), interface.into());
+        own.push(port.into());
+    }
+    sort(&mut own);
+    bridge.insert("ports".into(), own.into());
+    bridge.into()
+}

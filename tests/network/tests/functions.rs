@@ -1,0 +1,132 @@
+//! Virtual functions of network cards, which this machine has none of: the drivers on a simulated host.
+//! How a function is found below `/sys`, and the words for `ip`, are tests of the executor.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use remotes_effect::Effect;
+use remotes_effect::openvswitch::VlanMode;
+use remotes_effect::sriov::{Effect as Sriov, Settings};
+use remotes_sdk::testing::{Host, Simulation};
+use remotes_sdk::{Failure, Vnm};
+use remotes_simulation::{Network, SimulatedFunction};
+
+const BRIDGE: &str = include_str!("../../../guests/vnm-bridge/policy.toml");
+const FW: &str = include_str!("../../../guests/vnm-fw/policy.toml");
+const VLAN: &str = include_str!("../../../guests/vnm-802-1q/policy.toml");
+const OVSWITCH: &str = include_str!("../../../guests/vnm-ovswitch/policy.toml");
+
+fn machine(inner: &str) -> String {
+    format!(
+        "<VM><ID>7</ID><DEPLOY_ID>one-7</DEPLOY_ID><HISTORY_RECORDS><HISTORY><VM_MAD>kvm</VM_MAD></HISTORY></HISTORY_RECORDS>\
+        <TEMPLATE>{inner}</TEMPLATE></VM>"
+    )
+}
+
+fn pci(driver: &str, id: u32, address: &str, more: &str) -> String {
+    format!(
+        "<PCI><NIC_ID>{id}</NIC_ID><VN_MAD>{driver}</VN_MAD><BRIDGE>ovsbr0</BRIDGE><NETWORK_ID>4</NETWORK_ID>\
+        <MAC>02:00:0a:00:00:0{id}</MAC><SHORT_ADDRESS>{address}</SHORT_ADDRESS><DOMAIN>0000</DOMAIN>{more}</PCI>"
+    )
+}
+
+/// A card that leaves packets to the functions, and one that switches them itself.
+fn host(policy: &str) -> Host {
+    let network = Network::default()
+        .link("enp3s0", "", None)
+        .link("enp4s0", "", None)
+        .link("enp4s0_1", "", None)
+        .function("03:10.2", "enp3s0", 1, None)
+        .function("04:10.2", "enp4s0", 1, Some("enp4s0_1"));
+    Host::new(Simulation::new().here(|machine| remotes_sdk::testing::Machine { network, ..machine }), policy)
+}
+
+fn call<D: Vnm>(host: &Host, action: &str, document: &str) -> Vec<Effect> {
+    let (vm, id) = (document.to_owned(), "one-7".to_owned());
+    let call = host.call(|| -> Result<String, Failure> {
+        match action {
+            "post" => D::post(vm, id, "node1".into()),
+            "clean" => D::clean(vm, "node1".into()),
+            _ => D::update_nic(vm, id, 4),
+        }
+    });
+    let done = call.done.iter().map(|(effect, _)| effect.clone()).collect();
+    call.value();
+    done
+}
+
+fn function(host: &Host, index: usize) -> SimulatedFunction {
+    host.simulation().here.network.functions[index].clone()
+}
+
+fn settings(mac: &str, vlan: Option<u16>, spoof_check: Option<bool>, trust: Option<bool>) -> Settings {
+    Settings { mac: Some(mac.into()), vlan, spoof_check, trust }
+}
+
+fn post_and_update<D: Vnm>(driver: &str, policy: &str) {
+    let host = host(policy);
+    let of = |more: &str| pci(driver, 3, "03:10.2", more);
+    call::<D>(&host, "post", &machine(&of("<VLAN_ID>42</VLAN_ID><SPOOFCHK>YES</SPOOFCHK><TRUST>off</TRUST>")));
+    let mac = "02:00:0a:00:00:03";
+    assert_eq!(function(&host, 0).settings, settings(mac, Some(42), Some(true), Some(false)));
+    assert!(!function(&host, 0).offloaded);
+    // Without a VLAN, one that was there goes; what the network does not say stays.
+    let changed = of("<TRUST>on</TRUST>") + "<VNET_UPDATE><VLAN_ID>42</VLAN_ID><TRUST>off</TRUST></VNET_UPDATE>";
+    call::<D>(&host, "update_nic", &machine(&changed));
+    assert_eq!(function(&host, 0).settings, settings(mac, Some(0), Some(true), Some(true)));
+    let before = function(&host, 0);
+    let unrelated = of("<VLAN_ID>7</VLAN_ID>") + "<VNET_UPDATE><GATEWAY>10.0.0.1</GATEWAY></VNET_UPDATE>";
+    call::<D>(&host, "update_nic", &machine(&unrelated));
+    call::<D>(&host, "clean", &machine(&of("")));
+    assert_eq!(function(&host, 0), before);
+}
+
+#[test]
+fn a_function_is_set_up_and_follows_its_network() {
+    post_and_update::<vnm_bridge::Bridge>("bridge", BRIDGE);
+    post_and_update::<vnm_fw::Fw>("fw", FW);
+    post_and_update::<vnm_802_1q::Vlan>("802.1Q", VLAN);
+    post_and_update::<vnm_ovswitch::Ovswitch>("ovswitch", OVSWITCH);
+}
+
+#[test]
+fn only_what_is_attached_is_set_up() {
+    let host = host(BRIDGE);
+    let document = pci("bridge", 3, "03:10.2", "") + &pci("bridge", 4, "04:10.2", "<ATTACH>YES</ATTACH>");
+    call::<vnm_bridge::Bridge>(&host, "post", &machine(&document));
+    assert_eq!(function(&host, 0).settings.mac, None);
+    // The card's switch has the VLAN, if any: to the function only its address is told.
+    assert_eq!(function(&host, 1).settings, settings("02:00:0a:00:00:04", None, None, None));
+    assert!(function(&host, 1).offloaded);
+}
+
+#[test]
+fn what_is_no_function_is_left_alone() {
+    let host = host(BRIDGE);
+    let document = pci("bridge", 3, "05:00.0", "")
+        + &pci("fw", 4, "03:10.2", "")
+        + "<PCI><NIC_ID>5</NIC_ID><VN_MAD>bridge</VN_MAD></PCI>";
+    let done = call::<vnm_bridge::Bridge>(&host, "post", &machine(&document));
+    assert!(
+        !done.iter().any(|effect| matches!(effect, Effect::Sriov(Sriov::Configure { .. } | Sriov::Offload { .. })))
+    );
+}
+
+#[test]
+fn a_representor_is_a_port_like_a_tap() {
+    let host = host(OVSWITCH);
+    let of = |more: &str| pci("ovswitch", 4, "04:10.2", more);
+    let port = || {
+        let bridges = host.simulation().here.network.openvswitch.bridges;
+        assert_eq!(bridges[0].name, "ovsbr0");
+        let names: Vec<String> = bridges[0].ports.iter().map(|port| port.name.clone()).collect();
+        assert_eq!(names, ["enp4s0", "enp4s0_1"]);
+        bridges[0].ports[1].clone()
+    };
+    for _ in 0..2 {
+        call::<vnm_ovswitch::Ovswitch>(&host, "post", &machine(&of("<VLAN_ID>42</VLAN_ID>")));
+        assert_eq!((port().tag, port().vlan_mode), (Some(42), Some(VlanMode::NativeUntagged)));
+    }
+    assert!(function(&host, 1).offloaded);
+    let changed = of("<VLAN_ID>43</VLAN_ID><CVLANS>5</CVLANS>") + "<VNET_UPDATE><VLAN_ID>42</VLAN_ID></VNET_UPDATE>";
+    call::<vnm_ovswitch::Ovswitch>(&host, "update_nic", &machine(&changed));
+    assert_eq!((port().tag, port().vlan_mode, port().cvlans), (Some(43), Some(VlanMode::Dot1qTunnel), vec![5]));
+}
