@@ -15,7 +15,6 @@ const TREE: &str = "/var/tmp/one";
 const NODE: &str = "/tmp/node.xml";
 
 /// What an action left.
-#[derive(Debug)]
 pub struct Outcome {
     pub code: Option<i32>,
     pub stdout: String,
@@ -56,7 +55,7 @@ pub fn prepare(case: &Case) {
                 let program =
                     format!("{TREE}/vnm/{}/{}", prior["driver"].as_str().unwrap(), prior["action"].as_str().unwrap());
                 let outcome = call(&program, &prior["argv"], &(STANDARD.encode(case.text(&file)) + "\n"));
-                assert_eq!(outcome.code, Some(0), "before the action: {outcome:?}");
+                assert_eq!(outcome.code, Some(0), "before the action: {}", outcome.stderr);
             }
         }
     }
@@ -66,8 +65,8 @@ pub fn prepare(case: &Case) {
 pub fn act(case: &Case) -> Outcome {
     let outcome = call(case.input()["program"].as_str().unwrap(), &case.input()["argv"], &case.text("stdin.txt"));
     let recorded = case.text("after/exit_code");
-    assert_eq!(outcome.code == Some(0), recorded.trim() == "0", "{outcome:?}");
-    assert_eq!(outcome.stdout, case.text("after/stdout"), "{outcome:?}");
+    assert_eq!(outcome.code == Some(0), recorded.trim() == "0", "{}", outcome.stderr);
+    assert_eq!(outcome.stdout, case.text("after/stdout"), "{}", outcome.stderr);
     outcome
 }
 

@@ -57,7 +57,7 @@ pub fn cases() -> Vec<(String, Box<dyn FnOnce() + Send>)> {
 fn by_state(case: &Case) {
     host::prepare(case);
     let outcome = host::act(case);
-    assert_state(&State::now(), &case.after(), &format!("after the action: {outcome:?}"));
+    assert_state(&State::now(), &case.after(), &format!("after the action: {}", outcome.stderr));
     for (file, line) in case.input()["extra_files"].as_object().into_iter().flatten() {
         assert_eq!(sh(line.as_str().unwrap()), case.text(&format!("after/{file}")), "{file}");
     }
@@ -80,10 +80,10 @@ fn by_commands(case: Case) {
     let before = everything();
     let outcome = host::act(&case);
     let (now, by_hand) = (everything(), by_hand.lock().unwrap().take().unwrap());
-    assert_state(&now.state, &by_hand.state, &format!("after the action: {outcome:?}"));
-    assert_eq!(now.more, by_hand.more, "after the action: {outcome:?}");
+    assert_state(&now.state, &by_hand.state, &format!("after the action: {}", outcome.stderr));
+    assert_eq!(now.more, by_hand.more, "after the action: {}", outcome.stderr);
     // Whether the commands changed anything at all: those of a second machine do not.
-    assert_eq!(now == before, !case.text("after/commands.txt").contains("sudo "), "{outcome:?}");
+    assert_eq!(now == before, !case.text("after/commands.txt").contains("sudo "), "{}", outcome.stderr);
 }
 
 #[derive(Debug, PartialEq)]
