@@ -88,7 +88,7 @@ fn replaced_by(changes: &[Change]) -> Vec<&str> {
     replaced
 }
 
-pub(super) fn program(family: Family) -> &'static str {
+fn program(family: Family) -> &'static str {
     match family {
         Family::Ipv4 => "iptables",
         Family::Ipv6 => "ip6tables",
