@@ -10,7 +10,7 @@ use remotes_effect::{Answer, Effect};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::process::{Capture, Feed, end, last_line, poll, with_pipes};
+use crate::process::{Capture, Feed, end, kill, last_line, poll, with_pipes};
 
 /// Bytes of its standard error that are kept.
 const ERRORS: usize = 8 * 1024;
@@ -170,7 +170,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         // One that runs as somebody else cannot be killed: it ends by itself when its client has gone.
         self.input.close();
-        end(&mut self.child);
+        kill(&self.child);
+        // The action that ends now leaves the rest to the system; one that goes on reaps it later, or never.
+        let _ = self.child.try_wait();
     }
 }
 

@@ -73,7 +73,8 @@ fn one_server_serves_all_effects_and_ends_with_the_machine() {
     assert_eq!(counts(&world), (1, 6));
     assert!(running(pids(&world)[0]));
     drop(machine);
-    assert!(!running(pids(&world)[0]));
+    let ended = || Ok((!running(pids(&world)[0])).then_some(()));
+    remotes_test_support::until("the server's end", ended).unwrap();
 }
 
 #[test]

@@ -53,10 +53,16 @@ pub(crate) fn has_ended(child: &Child) -> std::io::Result<bool> {
     Ok(rustix::process::waitid(WaitId::Pid(Pid::from_child(child)), options)?.is_some())
 }
 
-/// Kills what is left of the child's process group and waits for the child; nothing where it does not go.
-pub(crate) fn end(child: &mut Child) -> Option<ExitStatus> {
+/// Kills what is left of the child's process group, and does not wait for its end: it does nothing any more,
+/// and a process with many libraries takes the kernel a millisecond to take apart.
+pub(crate) fn kill(child: &Child) {
     // Fails where nobody is left, or for a program that sudo runs as somebody else.
     let _ = rustix::process::kill_process_group(Pid::from_child(child), Signal::KILL);
+}
+
+/// The same, and waits for the child; nothing where it does not go.
+pub(crate) fn end(child: &mut Child) -> Option<ExitStatus> {
+    kill(child);
     let mut waited = Duration::ZERO;
     let mut pause = Duration::from_micros(200);
     loop {
