@@ -61,9 +61,8 @@ fn json(value: &impl serde::Serialize) -> String {
 fn what_is_no_frame_ends_it_without_an_effect() {
     let Some((_folder, program)) = installed() else { return };
     let greeting = json(&hello("[links]\nbridges = [\"**\"]\n"));
-    let make = json(&Effect::Links(links::Effect::MakeBridge {
-        bridge: Bridge { name: "docker0".into(), settings: vec![] },
-    }));
+    let make =
+        json(&Effect::Links(links::Effect::MakeBridge { bridge: Bridge { name: "docker0".into(), settings: vec![] } }));
     for input in [
         Vec::new(),
         b"\n".to_vec(),
@@ -77,7 +76,11 @@ fn what_is_no_frame_ends_it_without_an_effect() {
     ] {
         let output = say(&program, &input);
         let stdout = String::from_utf8_lossy(&output.stdout);
-        assert!(!output.status.success() && !stdout.contains("Ok"), "{:?}: {output:?}", String::from_utf8_lossy(&input));
+        assert!(
+            !output.status.success() && !stdout.contains("Ok"),
+            "{:?}: {output:?}",
+            String::from_utf8_lossy(&input)
+        );
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.starts_with("remotes-net: ") && stderr.lines().count() == 1, "{stderr}");
     }
@@ -140,13 +143,34 @@ fn effects_are_answered_in_turn_until_the_client_goes() {
     assert_eq!(ask(make("onebr7")), Answer::Links(links::Answer::MakeBridge(Ok(false))));
     assert!(ask(make("docker0")).failure().unwrap().message.contains("root's bounds"));
     // What cannot fail and is none of its business harms nobody.
-    assert!(matches!(ask(Effect::Clock(clock::Effect::Sleep { milliseconds: 1000 })), Answer::Clock(clock::Answer::Sleep(false))));
+    assert!(matches!(
+        ask(Effect::Clock(clock::Effect::Sleep { milliseconds: 1000 })),
+        Answer::Clock(clock::Answer::Sleep(false))
+    ));
     let level = log::Level::Error;
     assert!(matches!(ask(Effect::Log(log::Effect::Write { level, message: "x".into() })), Answer::Log(_)));
     drop(input);
     assert!(child.wait().unwrap().success());
     let mut rest = String::new();
     assert_eq!(output.read_line(&mut rest).unwrap(), 0);
+}
+
+#[test]
+fn a_client_that_stays_too_long_is_left() {
+    let Some((_folder, program)) = installed() else { return };
+    let greetings = [Vec::new(), lines(&[json(&Hello { deadline_ms: 1, ..hello("") })])];
+    let clients = greetings.map(|greeting| {
+        let mut command = apart(&program);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&greeting).unwrap();
+        (child, input)
+    });
+    for (child, _input) in clients {
+        let output = child.wait_with_output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "remotes-net: the client's time is over\n");
+    }
 }
 
 #[test]

@@ -18,7 +18,9 @@ fn attack(_: &str) -> Result<(), Failure> {
         tables: vec![],
         obsolete_sets: vec![],
     };
-    for name in ["docker-set", "fail2ban", "", "-", "one-5\ndestroy", "one-5 hash:ip", "one-567890123456789012345678901234"] {
+    for name in
+        ["docker-set", "fail2ban", "", "-", "one-5\ndestroy", "one-5 hash:ip", "one-567890123456789012345678901234"]
+    {
         let member = ["10.0.0.1".to_owned()];
         tell(name, iptables::apply(&set(name, member.to_vec())));
         tell(name, iptables::add_members(name, &member));

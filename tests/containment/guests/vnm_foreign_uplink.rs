@@ -7,7 +7,8 @@ use remotes_sdk::links::{self, Endpoint, Vlan, Vxlan};
 containment_guests::pre!(attack);
 
 fn attack(_: &str) -> Result<(), Failure> {
-    let vlan = |name: &str, lower: &str| Vlan { name: name.into(), lower: lower.into(), id: 5, mtu: None, settings: vec![] };
+    let vlan =
+        |name: &str, lower: &str| Vlan { name: name.into(), lower: lower.into(), id: 5, mtu: None, settings: vec![] };
     let vxlan = |name: &str, endpoint| Vxlan {
         name: name.into(),
         id: 5,
