@@ -228,7 +228,8 @@ mod tests {
         let mut message = named("br0", [filtering()]);
         message.attributes.remove(0);
         message.header.index = 4;
-        let kind = [10, 0, 1, 0, b'b', b'r', b'i', b'd', b'g', b'e', 0, 0].to_vec();
+        // But for the NUL behind the kind, which counts here.
+        let kind = [11, 0, 1, 0, b'b', b'r', b'i', b'd', b'g', b'e', 0, 0].to_vec();
         let data = vec![12, 0, 2, 0, 5, 0, 7, 0, 1, 0, 0, 0];
         assert_eq!(bytes(&message), [header(0), vec![28, 0, 18, 0], kind, data].concat());
     }
