@@ -156,6 +156,24 @@ fn effects_are_answered_in_turn_until_the_client_goes() {
 }
 
 #[test]
+fn a_client_that_stays_too_long_is_left() {
+    let Some((_folder, program)) = installed() else { return };
+    let greetings = [Vec::new(), lines(&[json(&Hello { deadline_ms: 1, ..hello("") })])];
+    let clients = greetings.map(|greeting| {
+        let mut command = apart(&program);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&greeting).unwrap();
+        (child, input)
+    });
+    for (child, _input) in clients {
+        let output = child.wait_with_output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "remotes-net: the client's time is over\n");
+    }
+}
+
+#[test]
 fn visudo_takes_the_rule() {
     let template = include_str!("../../../share/sudoers.d/remotes-net");
     let rule = template.replace("@libexecdir@", "/usr/local/libexec");

@@ -31,7 +31,7 @@ fn attack(_: &str) -> Result<(), Failure> {
             tell(word, transact(Change::ReplaceChain(Chain { name: "one-5-0-i".into(), rules })));
         }
         tell(word, transact(Change::ReplaceChain(Chain { name: word.into(), rules: vec![] })));
-        tell(word, transact(Change::ReplaceChain(Chain { name: format!("one-5-{word}"), rules: vec![] })));
+        tell(word, transact(Change::ReplaceChain(Chain { name: format!("one-5 {word}"), rules: vec![] })));
     }
     let backwards = vec![Ports { first: 2, last: 1 }];
     let many = vec![Ports { first: 1, last: 9 }; 8];
