@@ -3,6 +3,7 @@
 
 mod diff;
 mod restore;
+mod selected;
 mod sets;
 mod steps;
 mod stepwise;
