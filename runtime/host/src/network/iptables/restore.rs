@@ -31,7 +31,7 @@ pub(super) fn list(privileged: &Privileged, family: Family, table: &str) -> Resu
     Ok(Chains::parse(&save(privileged, family)?, table))
 }
 
-fn save(privileged: &Privileged, family: Family) -> Result<String, Failure> {
+pub(super) fn save(privileged: &Privileged, family: Family) -> Result<String, Failure> {
     let program = program(family, "save");
     let listing = privileged.must(program, &[], &format!("list the rules ({program})"))?;
     String::from_utf8(listing).map_err(|_| Failure::failed(format!("{program}: its listing is not UTF-8")))

@@ -88,7 +88,7 @@ fn replaced_by(changes: &[Change]) -> Vec<&str> {
     replaced
 }
 
-fn program(family: Family) -> &'static str {
+pub(super) fn program(family: Family) -> &'static str {
     match family {
         Family::Ipv4 => "iptables",
         Family::Ipv6 => "ip6tables",
