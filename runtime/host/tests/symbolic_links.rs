@@ -22,14 +22,14 @@ fn target(world: &Sandbox, name: &str) -> String {
 fn links_are_made_where_nothing_is() {
     let world = Sandbox::new();
     world.folder("ds/0/5/disk.0.snap").file("ds/1/image", "x");
-    let mut machine = world.machine(&[("ds/0", RW), ("ds/1", RO)]);
+    let mut machine = world.machine(&[("ds/0", RW), ("ds/1", RW)]);
     for (name, to) in [
         ("ds/0/5/disk.0", world.at("ds/1/image")),
         ("ds/0/5/disk.1", "disk.0.snap/0".to_owned()),
         ("ds/0/5/disk.0.snap/disk.0.snap", ".".to_owned()),
         // There is no such folder yet.
         ("ds/0/5/disk.2", world.at("ds/1/later/image")),
-        ("ds/0/5/images", world.at("ds/1")),
+        ("ds/0/5/images", world.at("ds/1/folder")),
         ("ds/0/5/itself", "itself".to_owned()),
     ] {
         done(&mut machine, link(&world, name, &to));
@@ -65,6 +65,8 @@ fn the_target_must_be_granted() {
         "/".to_owned(),
         "/etc/passwd".into(),
         world.at("out/x"),
+        // The hypervisor would write to what is behind it.
+        world.at("read-only/image"),
         world.at("ds/10x/file"),
         world.at("ds"),
         "way-out/x".into(),

@@ -66,7 +66,7 @@ fn a_folder_with_all_that_is_below_it() {
     // What the target has beside it stays.
     world.file("b/5/disk.0.snap/0", "old").file("b/5/disk.0.snap/other", "other").link("b/5/disk.0", "disk.0.snap/0");
     world.file("b/5/image", "old");
-    let mut machine = world.machine(&[("a", RO), ("b", RW), ("images", RO)]);
+    let mut machine = world.machine(&[("a", RO), ("b", RW), ("images", RW)]);
     for _ in 0..2 {
         assert_eq!(bytes(&mut machine, copy(&world, "a/5", "b/5")), 10);
         let mut expected = contents(&world.path.join("a/5"));

@@ -103,9 +103,9 @@ impl Jail {
     }
 
     /// Whether a link in this folder may have this target, of which nothing need be there yet: it must lie
-    /// below a folder that is granted for writing, since others follow the link with more rights.
+    /// below a folder that is granted so, since others follow the link with more rights.
     /// `..` in it is refused: its meaning changes with what is on the way.
-    pub fn linkable(&self, folder: &Found, target: &[u8]) -> Result<(), Failure> {
+    pub fn linkable(&self, folder: &Found, target: &[u8], wanted: Access) -> Result<(), Failure> {
         let path = shown(OsStr::from_bytes(target));
         if target.is_empty() || target.len() > LONGEST_PATH || target.contains(&0) {
             return Err(Failure::invalid(format!(
@@ -115,7 +115,7 @@ impl Jail {
         if steps(target).any(|step| step == Step::Up) {
             return Err(Failure::denied(format!("{path}: `..` is not allowed in a link's target")));
         }
-        match self.lead(folder.position(), target, Last::Keep, Access::ReadWrite) {
+        match self.lead(folder.position(), target, Last::Keep, wanted) {
             Err(failure) if failure.kind != FailureKind::NotFound => Err(failure),
             _ => Ok(()),
         }

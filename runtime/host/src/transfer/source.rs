@@ -165,7 +165,7 @@ impl Survey<'_> {
         self.entries += 1;
         let target = rustix::fs::readlinkat(entry.fd(), "", Vec::new())
             .map_err(|errno| failure(entry.shown(), "read the link", errno))?;
-        link::check(self.jail, folder, name, target.as_bytes())?;
+        link::check(self.jail, folder, name, target.as_bytes(), Access::ReadOnly)?;
         Ok(Content::Link(target.into_bytes()))
     }
 }
