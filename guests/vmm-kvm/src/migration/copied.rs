@@ -17,7 +17,7 @@ use crate::domain::{active_on, passing};
 pub fn run(journey: &Journey) -> Result<(), Failure> {
     let (forgotten, resume) = match position::find(journey)? {
         // The repeat of one that was interrupted when libvirt had done its part; the note says how far it was.
-        Position::Destination(_) => (Forgotten::default(), Note::read(journey)?.is_some_and(|note| note.resume)),
+        Position::Destination(_) => (Forgotten::default(), Note::read(journey)?.resume),
         Position::Source(state) => (go(journey, runs(state))?, runs(state)),
     };
     if resume {

@@ -12,14 +12,18 @@ use crate::domain::passing;
 /// Seconds that a copy may take: longer than any action may.
 const LONGEST: u64 = 60 * 60 * 24 * 31;
 
-/// Copies a disk until the copy has caught up with the guest.
-pub fn copy(journey: &Journey, disk: &str, target: &CopyTarget, shallow: bool) -> Result<(), Failure> {
+/// Begins to copy a disk.
+pub fn begin(journey: &Journey, disk: &str, target: &CopyTarget, shallow: bool) -> Result<(), Failure> {
     let begun = journey.while_busy(|| libvirt::block_copy(&journey.source, &journey.id, disk, target, shallow));
     match begun {
         // Whether it was begun shows.
-        Err(failure) if failure.kind == FailureKind::Unknown && is_copied(journey, disk)? => {}
-        begun => begun?,
+        Err(failure) if failure.kind == FailureKind::Unknown && is_copied(journey, disk)? => Ok(()),
+        begun => begun,
     }
+}
+
+/// Waits until the copy has caught up with the guest.
+pub fn catch_up(journey: &Journey, disk: &str, target: &CopyTarget) -> Result<(), Failure> {
     let caught_up = until(LONGEST, |_| match progress(journey, disk)? {
         Some(ready) => Ok(ready),
         None => Err(Failure::failed(format!(

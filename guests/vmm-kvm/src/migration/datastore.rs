@@ -10,8 +10,7 @@ use remotes_sdk::{Explain, Failure, error, info};
 use super::disks::{Content, Disk, refuse_snapshots, survey};
 use super::layout::{is_inside, items, mapped};
 use super::made::{self, Made, Note};
-use super::rollback::Rollback;
-use super::{Journey, copying};
+use super::{Journey, copying, rollback};
 use crate::device::media;
 use crate::metadata::Metadata;
 
@@ -42,14 +41,14 @@ pub fn run(journey: &Journey) -> Result<(), Failure> {
     end_earlier(journey, &moves)?;
     let made = Made::begin(journey, &items, false)?;
     made.make(journey, &items)?;
-    let mut rollback = Rollback::new(journey, &made);
-    match go(journey, &own, &moves, metadata.as_ref(), &mut rollback) {
+    let mut copies = Vec::new();
+    match go(journey, &own, &moves, metadata.as_ref(), &mut copies) {
         Ok(()) => {
             made::keep(journey);
             Ok(())
         }
         Err(failure) => {
-            rollback.run();
+            rollback::run(journey, &made, &copies);
             Err(failure)
         }
     }
@@ -80,7 +79,7 @@ fn planned<'d>(journey: &Journey, disk: &'d Disk) -> Option<Move<'d>> {
 
 /// Copies that an interrupted action has left running. One that is not such a copy is somebody else's.
 fn end_earlier(journey: &Journey, moves: &[Move<'_>]) -> Result<(), Failure> {
-    let earlier = Note::read(journey)?.unwrap_or_default();
+    let earlier = Note::read(journey)?;
     for Move { disk, target, .. } in moves {
         if earlier.paths.contains(&target.path) {
             copying::give_up(journey, &disk.target)?;
@@ -89,24 +88,23 @@ fn end_earlier(journey: &Journey, moves: &[Move<'_>]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn go<'a>(
+fn go(
     journey: &Journey,
     own: &[&Disk],
     moves: &[Move<'_>],
-    metadata: Option<&'a Metadata>,
-    rollback: &mut Rollback<'a>,
+    metadata: Option<&Metadata>,
+    copies: &mut Vec<String>,
 ) -> Result<(), Failure> {
     for Move { disk, target, shallow } in moves {
-        rollback.copy(&disk.target);
-        copying::copy(journey, &disk.target, target, *shallow)?;
+        copying::begin(journey, &disk.target, target, *shallow)?;
+        copies.push(disk.target.clone());
+        copying::catch_up(journey, &disk.target, target)?;
     }
     for disk in own.iter().filter(|disk| disk.removable && !moves.iter().any(|it| it.disk.target == disk.target)) {
         let xml = media::exchanged(&disk.xml, &mapped(journey, &disk.path))?;
-        rollback.drive(&disk.xml);
         journey.while_busy(|| libvirt::update_device(&journey.source, &journey.id, &xml, Scope::Live, true))?;
     }
     if let Some(metadata) = metadata.filter(|metadata| !metadata.names(&journey.to)) {
-        rollback.metadata(metadata);
         metadata.naming(&journey.to)?.set(&journey.source, &journey.id)?;
     }
     for Move { disk, target, .. } in moves {

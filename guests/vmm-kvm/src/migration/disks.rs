@@ -77,7 +77,8 @@ pub fn path(disk: Element<'_, '_>) -> Option<String> {
     path.starts_with('/').then(|| clean(path))
 }
 
-fn is_removable(disk: Element<'_, '_>) -> bool {
+/// Whether its medium can be exchanged while the machine runs.
+pub fn is_removable(disk: Element<'_, '_>) -> bool {
     matches!(disk.attribute("device"), Some("cdrom" | "floppy"))
 }
 

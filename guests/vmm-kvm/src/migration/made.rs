@@ -1,20 +1,20 @@
-//! What a move has made where the machine is to be: noted there before it is made, so that whoever comes
-//! after a kill knows what may be removed. Nothing else ever is.
+//! What a move has made where the machine is to be: noted in the folder that it comes from before it is made,
+//! so that whoever comes after a kill knows what may be removed. Nothing else ever is.
 
 use std::collections::BTreeSet;
 
 use remotes_sdk::filesystem::{self, Kind};
-use remotes_sdk::{Explain, Failure, FailureKind, Node, Place, clock, image, transfer, warning};
+use remotes_sdk::{Explain, Failure, FailureKind, Node, Place, clock, image, parent, transfer, warning};
 use serde_json::{Value, json};
 
 use super::disks::kind;
-use super::layout::{Item, folders};
+use super::layout::{Item, folders, is_inside};
 use super::{Journey, shown};
 
 /// What has been made.
 pub struct Made {
     on: Node,
-    note: String,
+    note: Place,
     /// files, links, copies of folders
     paths: Vec<String>,
     /// folders that were not there
@@ -31,28 +31,35 @@ pub struct Note {
     pub resume: bool,
 }
 
-fn file(journey: &Journey) -> String {
-    format!("{}/.migration", journey.to)
+fn file(journey: &Journey) -> Place {
+    journey.here(format!("{}/.migration", journey.from))
+}
+
+/// Where the machine is to be: a note of another move says nothing about this one.
+fn goal(journey: &Journey) -> String {
+    format!("{}:{}", shown(&journey.destination), journey.to)
 }
 
 impl Note {
-    /// Reads it; none where there is none.
-    pub fn read(journey: &Journey) -> Result<Option<Self>, Failure> {
-        let place = journey.there(file(journey));
+    /// Reads it; where there is none, nothing is noted.
+    pub fn read(journey: &Journey) -> Result<Self, Failure> {
+        let place = file(journey);
         let content = match filesystem::read(&place) {
-            Err(failure) if failure.kind == FailureKind::NotFound => return Ok(None),
+            Err(failure) if failure.kind == FailureKind::NotFound => return Ok(Self::default()),
             content => content?,
         };
-        let Ok(value) = serde_json::from_slice::<Value>(&content) else {
-            warning!("{} is not understood; what it tells of stays where it is", place.path);
-            return Ok(Some(Self::default()));
-        };
+        let value = serde_json::from_slice::<Value>(&content).unwrap_or_default();
+        let of = value.get("goal").and_then(Value::as_str).unwrap_or("nowhere");
+        if of != goal(journey) {
+            warning!("{} is of a move to {of}; what that has left there stays", place.path);
+            return Ok(Self::default());
+        }
         let list = |key: &str| {
             let all = value.get(key).and_then(Value::as_array).into_iter().flatten();
             all.filter_map(Value::as_str).map(str::to_owned).collect()
         };
         let resume = value.get("resume").and_then(Value::as_bool).unwrap_or_default();
-        Ok(Some(Self { paths: list("made"), folders: list("folders"), resume }))
+        Ok(Self { paths: list("made"), folders: list("folders"), resume })
     }
 }
 
@@ -60,7 +67,7 @@ impl Made {
     /// Notes what is about to be made, after what an earlier action has left of the same is removed. What is
     /// there and was not made by this action is in the way.
     pub fn begin(journey: &Journey, items: &[Item], resume: bool) -> Result<Self, Failure> {
-        let earlier = Note::read(journey)?.unwrap_or_default();
+        let earlier = Note::read(journey)?;
         let mut made = Self {
             on: journey.destination.clone(),
             note: file(journey),
@@ -71,7 +78,7 @@ impl Made {
         for folder in folders(journey, items) {
             match kind(&journey.there(&*folder))? {
                 Some(Kind::Directory) if !earlier.folders.contains(&folder) => {}
-                None | Some(Kind::Directory) => made.folders.push(folder),
+                None | Some(Kind::Directory) => made.folders.extend(missing(journey, folder, &earlier)),
                 Some(_) => return Err(in_the_way(journey, &folder)),
             }
         }
@@ -91,9 +98,13 @@ impl Made {
                 (Some(_), _) => return Err(in_the_way(journey, path)),
             }
         }
-        filesystem::make_directory(&journey.there(&*journey.to), 0o755)?;
-        let content = json!({ "made": made.paths, "folders": made.folders, "resume": made.resume }).to_string();
-        filesystem::write(&made.at(&made.note), content.as_bytes(), 0o600)?;
+        // What an earlier action has made for a disk that has moved since stays noted, in the machine's own folder.
+        let others = earlier.paths.iter().filter(|path| is_inside(&journey.to, path));
+        let others: Vec<_> = others.filter(|path| !made.paths.contains(path)).cloned().collect();
+        made.paths.splice(0..0, others);
+        made.folders.extend(earlier.folders.into_iter().filter(|folder| is_inside(&journey.to, folder)));
+        let note = json!({ "goal": goal(journey), "made": made.paths, "folders": made.folders, "resume": made.resume });
+        filesystem::write(&made.note, note.to_string().as_bytes(), 0o600)?;
         Ok(made)
     }
 
@@ -122,18 +133,27 @@ impl Made {
         }
     }
 
-    /// Removes what was made, and folders as far as nothing else is in them by now.
+    /// Removes what was made, and folders as far as nothing else is in them by now. What cannot be removed
+    /// stays noted.
     pub fn remove(&self) {
+        let mut clean = true;
+        let mut remove = |place: &Place| {
+            let line = format!("{} is left on {}", place.path, shown(&place.on));
+            clean &= filesystem::remove(place, true).or_warn(&line).is_some();
+        };
         for path in self.paths.iter().rev() {
-            filesystem::remove(&self.at(path), true).or_warn(&format!("{path} is left on {}", shown(&self.on)));
+            remove(&self.at(path));
         }
-        filesystem::remove(&self.at(&self.note), false).or_warn(&format!("{} is left", self.note));
         let mut folders = self.folders.clone();
         folders.sort_unstable();
+        folders.dedup();
         for folder in folders.iter().rev().map(|folder| self.at(folder)) {
             if filesystem::entries(&folder).is_ok_and(|entries| entries.is_empty()) {
-                filesystem::remove(&folder, true).or_warn(&format!("{} is left on {}", folder.path, shown(&self.on)));
+                remove(&folder);
             }
+        }
+        if clean {
+            filesystem::remove(&self.note, false).or_warn(&format!("{} is left", self.note.path));
         }
     }
 
@@ -142,10 +162,24 @@ impl Made {
     }
 }
 
+/// The folder and those above it that are made with it.
+fn missing(journey: &Journey, folder: String, earlier: &Note) -> Vec<String> {
+    let mut missing = vec![folder];
+    while let Some(above) = missing.last().map(|folder| parent(folder).to_owned()) {
+        // Above what is granted nothing can be seen, nor be made.
+        match kind(&journey.there(&*above)) {
+            Ok(None) => missing.push(above),
+            Ok(Some(_)) if earlier.folders.contains(&above) => missing.push(above),
+            _ => break,
+        }
+    }
+    missing
+}
+
 /// The machine is there: what was made is its own from now on.
 pub fn keep(journey: &Journey) {
     let note = file(journey);
-    filesystem::remove(&journey.there(&*note), false).or_warn(&format!("{note} is left"));
+    filesystem::remove(&note, false).or_warn(&format!("{} is left", note.path));
 }
 
 /// Whether both hosts see one and the same folder: what is put there on the one is seen on the other. Names

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cancel;
+mod complaints;
 mod deploy;
 mod disk;
 mod exec;
@@ -9,7 +10,13 @@ mod firmware;
 mod fixture;
 mod interrupted;
 mod kills;
+mod interrupted_migration;
+mod kvmrc;
 mod media;
+mod migrate_datastore;
+mod migrate_disks;
+mod migrate_host;
+mod migration;
 mod nic;
 mod power;
 mod recorded;

@@ -10,7 +10,7 @@ use super::definition::{Disk, devices, disk, disks};
 use super::error::{block_copy_active, internal, invalid_arg, operation_invalid, operation_unsupported, system};
 use super::{Domain, Session};
 use crate::files::{Entry, File, Image, Last};
-use crate::xml::edit::{replace, set_attribute};
+use crate::xml::edit::{Edit, replace, set_attribute};
 use crate::xml::{child, parse};
 
 /// A copy of a disk under way.
@@ -136,12 +136,11 @@ impl Session<'_> {
 
     /// What the header of a disk's image says; of one that is not in the tree, nothing.
     pub(super) fn header(&self, path: &str) -> Image {
-        match self.files.file(path) {
-            Some(file) => file.header(),
-            None => match self.files.entry(path) {
-                Some(Entry::BlockDevice(size)) => Image::new("raw", *size),
-                _ => Image::new("raw", 0),
-            },
+        let place = self.files.place(None, path, Last::Follow);
+        match place.ok().and_then(|place| self.files.at(&place.names)) {
+            Some(Entry::File(file)) => file.header(),
+            Some(Entry::BlockDevice(size)) => Image::new("raw", *size),
+            _ => Image::new("raw", 0),
         }
     }
 
@@ -187,11 +186,14 @@ fn named(domain: &Domain, name: &str) -> Result<Disk, Failure> {
     found.ok_or_else(|| invalid_arg(format!("disk '{name}' not found in domain")))
 }
 
+/// One change of a disk's element.
+type Change<'c> = &'c dyn Fn(Node<'_, '_>) -> Option<Edit>;
+
 /// The description with a disk at another place.
 fn moved(xml: &str, name: &str, target: &CopyTarget) -> Result<String, Failure> {
     let (kind, attribute) = if target.block { ("block", "dev") } else { ("file", "file") };
     let source = crate::xml::escaped(&target.path);
-    let edits: [&dyn Fn(Node<'_, '_>) -> Option<crate::xml::edit::Edit>; 3] = [
+    let edits: [Change<'_>; 3] = [
         &|node| child(node, "source").map(|it| replace(it, &format!("<source {attribute}='{source}'/>"))),
         &|node| Some(set_attribute(node, "type", kind)),
         &|node| child(node, "driver").map(|driver| set_attribute(driver, "type", &target.format)),

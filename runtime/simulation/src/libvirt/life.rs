@@ -8,7 +8,7 @@ use super::domain::made_up;
 use super::error::{internal, not_running};
 use super::error::{operation_failed, operation_invalid, system};
 use super::{Domain, Session};
-use crate::files::Entry;
+use crate::files::{Entry, Last};
 
 impl Session<'_> {
     pub fn create(&mut self, xml: &str, paused: bool) -> Result<Record, Failure> {
@@ -65,12 +65,17 @@ impl Session<'_> {
     }
 
     pub(super) fn check_source(&self, source: &str) -> Result<(), Failure> {
-        let there =
-            self.files.file(source).is_some() || matches!(self.files.entry(source), Some(Entry::BlockDevice(_)));
-        match there || !self.hypervisor.check_disks {
+        match self.has(source) || !self.hypervisor.check_disks {
             true => Ok(()),
             false => Err(system(format!("Cannot access storage file '{source}': No such file or directory"))),
         }
+    }
+
+    /// Whether there is a file or block device, behind whatever links.
+    pub(super) fn has(&self, path: &str) -> bool {
+        let place = self.files.place(None, path, Last::Follow);
+        let entry = place.ok().and_then(|place| self.files.at(&place.names));
+        matches!(entry, Some(Entry::File(_) | Entry::BlockDevice(_)))
     }
 
     pub fn define(&mut self, xml: &str) -> Result<Record, Failure> {

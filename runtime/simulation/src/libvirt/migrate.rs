@@ -105,7 +105,7 @@ impl Session<'_> {
     fn arrive(&mut self, traveller: Traveller, how: &Migration) -> Result<(), Failure> {
         let Traveller { domain, definition, guest, disks } = traveller;
         self.allowed(&domain.name)?;
-        for (path, _) in disks.iter().filter(|(path, _)| self.hypervisor.check_disks && !self.has(path)) {
+        if let Some((path, _)) = disks.iter().find(|(path, _)| self.hypervisor.check_disks && !self.has(path)) {
             let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
             return Err(no_storage_pool(format!("no storage pool with matching target path '{folder}'")));
         }
@@ -134,10 +134,6 @@ impl Session<'_> {
     fn left(&mut self, name: &str) {
         self.hypervisor.stop(name);
         self.hypervisor.guests.remove(name);
-    }
-
-    fn has(&self, path: &str) -> bool {
-        self.files.file(path).is_some() || matches!(self.files.entry(path), Some(Entry::BlockDevice(_)))
     }
 }
 

@@ -10,7 +10,7 @@ use remotes_effect::{Answer, Effect, Executor, libvirt};
 use super::bring::of_the_path;
 use super::{Plan, key};
 use crate::files::{Entry, File, Last};
-use crate::libvirt::{Agent, Checkpoint, Definition, Domain, Snapshot, disk_files, host_of, saved};
+use crate::libvirt::{Agent, Checkpoint, Definition, Domain, Snapshot, disk_files, saved};
 
 /// Names and UUIDs of which the overlay knows all there is to know, be it that there is no such domain.
 pub(super) type Known = BTreeSet<String>;
@@ -60,7 +60,7 @@ impl<E: Executor> Plan<E> {
         self.pretend_after(effect, prepared)
     }
 
-    fn pretend_after(&mut self, effect: &Effect, prepared: Result<(), Failure>) -> Answer {
+    pub(super) fn pretend_after(&mut self, effect: &Effect, prepared: Result<(), Failure>) -> Answer {
         match prepared {
             Ok(()) => self.pretend(effect),
             Err(failure) => effect.refuse(failure).unwrap_or_else(|| self.pretend(effect)),
@@ -68,7 +68,7 @@ impl<E: Executor> Plan<E> {
     }
 
     /// Copies a real domain into the overlay before it is touched for the first time.
-    fn meet(&mut self, on: &Node, reference: &str) -> Result<(), Failure> {
+    pub(super) fn meet(&mut self, on: &Node, reference: &str) -> Result<(), Failure> {
         if self.known(on).contains(&folded(reference)) {
             return Ok(());
         }
@@ -139,7 +139,7 @@ impl<E: Executor> Plan<E> {
     }
 
     /// What a new domain could collide with, before it is made.
-    fn meet_definition(&mut self, on: &Node, xml: &str) -> Result<(), Failure> {
+    pub(super) fn meet_definition(&mut self, on: &Node, xml: &str) -> Result<(), Failure> {
         // What cannot be read, the overlay refuses.
         let Ok(definition) = Definition::lenient(xml) else { return Ok(()) };
         self.meet(on, &definition.name)?;
@@ -154,31 +154,6 @@ impl<E: Executor> Plan<E> {
             self.known(on).extend([name, uuid]);
         }
         answer
-    }
-
-    /// The domain, the images that go along, and what it could collide with where it goes. Whether storage
-    /// is shared only the hypervisors know.
-    fn migrate(&mut self, effect: &Effect, on: &Node, domain: &str, uri: &str) -> Answer {
-        let there = match host_of(uri) {
-            None | Some("" | "localhost") => Node::Here,
-            Some(host) => Node::Host(host.to_owned()),
-        };
-        self.machine(&there);
-        let reached = match self.real.domains(&there) {
-            Err(failure) if failure.kind == FailureKind::Unavailable => Err(failure),
-            _ => self.meet(on, domain),
-        };
-        let prepared = reached.and_then(|()| {
-            self.adopt_disks(on, domain);
-            let xml = self.machine(on).find(domain).map(|domain| domain.xml().to_owned()).unwrap_or_default();
-            self.meet_definition(&there, &xml)?;
-            for path in disk_files(&xml) {
-                let names = self.found(&Place { on: there.clone(), path }, Last::Follow)?;
-                self.adopt(&there, &names)?;
-            }
-            Ok(())
-        });
-        self.pretend_after(effect, prepared)
     }
 
     /// The active domains: the real ones that were not touched, and the overlay's.
@@ -268,7 +243,7 @@ impl<E: Executor> Plan<E> {
 
     /// Sees to it that the overlay has the images of a domain, before they change. Those that cannot be
     /// seen stay away: what becomes of them, nobody will see either.
-    fn adopt_disks(&mut self, on: &Node, domain: &str) {
+    pub(super) fn adopt_disks(&mut self, on: &Node, domain: &str) {
         let xml = self.machine(on).find(domain).map(|domain| domain.xml().to_owned()).unwrap_or_default();
         for path in disk_files(&xml) {
             let file = Place { on: on.clone(), path };

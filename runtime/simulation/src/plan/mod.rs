@@ -3,6 +3,7 @@
 mod bring;
 mod domains;
 mod files;
+mod moves;
 mod network;
 mod reality;
 mod shadow;
