@@ -222,6 +222,7 @@ fn what_belongs_to_the_host_has_to_be_granted() {
         ("<disk type='block' rawio='yes'/>", "scsi"),
         ("<disk type='block' sgio='unfiltered'/>", "scsi"),
         ("<interface type='user'/>", "host-network"),
+        ("<interface><mac address='02:00:00:00:00:01'/></interface>", "host-network"),
         ("<interface type='server'><source address='0.0.0.0' port='1'/></interface>", "host-network"),
         ("<interface type='client'/>", "host-network"),
         ("<interface type='mcast'/>", "host-network"),

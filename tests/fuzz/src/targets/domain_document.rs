@@ -149,8 +149,8 @@ fn understood(xml: &str) -> Option<String> {
 /// The first name in libvirt's own description of something that is not granted: as simple as it gets, and
 /// without what the policy knows of elements.
 fn reached(understood: &str) -> Option<String> {
-    let start = understood.find("<metadata>").unwrap_or(understood.len());
-    let end = understood.find("</metadata>").unwrap_or(start);
+    let start = understood.find("<metadata").unwrap_or(understood.len());
+    let end = understood.rfind("</metadata>").unwrap_or(start);
     let shown = [&understood[..start], &understood[end..]].concat();
     let prose = |piece: &str| ["title", "description"].iter().any(|name| shown.contains(&format!("<{name}>{piece}</")));
     let mut plain = shown.replace("</", "<");
