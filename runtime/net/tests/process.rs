@@ -68,11 +68,11 @@ fn what_is_no_frame_ends_it_without_an_effect() {
         b"\n".to_vec(),
         b"{}\n".to_vec(),
         b"\xff\xfe\n".to_vec(),
-        lines(&[make.clone()]),
+        lines(std::slice::from_ref(&make)),
         lines(&[greeting.replace("\"contract\":\"1", "\"contract\":\"9"), make.clone()]),
         lines(&[greeting.clone(), "{\"links\":{\"make-bridge\":{}}}".into()]),
         lines(&[greeting.clone(), "[".repeat(100_000)]),
-        lines(&[greeting.clone()])[..20].to_vec(),
+        lines(std::slice::from_ref(&greeting))[..20].to_vec(),
     ] {
         let output = say(&program, &input);
         let stdout = String::from_utf8_lossy(&output.stdout);
