@@ -47,7 +47,7 @@ fn on_shared_storage() {
     let guest = hosts.on_shared_storage(7);
     hosts.configure("--migrateuri tcp://127.0.0.1");
     let refused = hosts.migrate(&guest, "YES");
-    refused.failed(255);
+    refused.failed(1);
     assert!(refused.info().starts_with(&format!("Error migrating VM {}: ", guest.uuid)), "{refused:?}");
     assert!(refused.info().contains("Unsafe migration"), "{refused:?}");
     assert_eq!(hosts.runs_at(&guest), [Side::Source]);
@@ -103,7 +103,7 @@ fn a_machine_with_system_snapshots_stays() {
     let made = virsh(&hosts.pair.source, &["snapshot-create-as", &guest.name, "snap-0"]);
     assert_eq!(made.code, 0, "{made:?}");
     let refused = hosts.migrate(&guest, "NO");
-    refused.failed(255);
+    refused.failed(1);
     assert!(refused.info().contains("system snapshots (snap-0)"), "{refused:?}");
     assert_eq!(hosts.runs_at(&guest), [Side::Source]);
     let listed = virsh(&hosts.pair.source, &["snapshot-list", "--name", &guest.name]);
@@ -126,7 +126,7 @@ fn a_failure_in_any_phase_leaves_it_where_it_is() {
     // The other host's tree is missing.
     fs::rename(&program, away(&program)).unwrap();
     let failed = hosts.migrate(&guest, "NO");
-    failed.failed(255);
+    failed.failed(1);
     assert!(failed.info().contains(&format!("host {TO}")), "{failed:?}");
     assert_eq!(hosts.runs_at(&guest), [Side::Source]);
     fs::rename(away(&program), &program).unwrap();
@@ -134,7 +134,7 @@ fn a_failure_in_any_phase_leaves_it_where_it_is() {
 
     // Its hypervisor cannot be reached, after the disks' places were made.
     fs::rename(&bridge, away(&bridge)).unwrap();
-    hosts.migrate(&guest, "NO").failed(255);
+    hosts.migrate(&guest, "NO").failed(1);
     assert_eq!(hosts.runs_at(&guest), [Side::Source]);
     fs::rename(away(&bridge), &bridge).unwrap();
     nothing_is_left_there(&hosts, &guest);
@@ -142,7 +142,7 @@ fn a_failure_in_any_phase_leaves_it_where_it_is() {
     // A disk of that name is there already: another's, as far as this action knows.
     fs::create_dir_all(&there).unwrap();
     fs::write(there.join("disk.0"), "precious").unwrap();
-    hosts.migrate(&guest, "NO").failed(255);
+    hosts.migrate(&guest, "NO").failed(1);
     assert_eq!(hosts.runs_at(&guest), [Side::Source]);
     assert_eq!(fs::read(there.join("disk.0")).unwrap(), b"precious");
     fs::remove_file(there.join("disk.0")).unwrap();
@@ -154,7 +154,7 @@ fn a_failure_in_any_phase_leaves_it_where_it_is() {
         "migration-targets",
         vec![format!("qemu+ssh://{TO}/system"), "tcp://127.0.0.1:1".to_owned()],
     );
-    hosts.migrate(&guest, "NO").failed(255);
+    hosts.migrate(&guest, "NO").failed(1);
     assert_eq!(hosts.runs_at(&guest), [Side::Source]);
     nothing_is_left_there(&hosts, &guest);
     assert_eq!(guest_files(&hosts, 11).starts().unwrap(), 1, "it was never interrupted");
@@ -177,7 +177,7 @@ fn what_is_not_granted_is_not_done() {
             policy["libvirt"].as_table_mut().unwrap().remove(key);
         });
         let denied = hosts.migrate(&guest, "NO");
-        denied.failed(255);
+        denied.failed(1);
         assert!(denied.stderr.contains(&format!("`{named}`")), "{denied:?}");
         assert_eq!(hosts.runs_at(&guest), [Side::Source]);
         nothing_is_left_there(&hosts, &guest);

@@ -22,13 +22,7 @@ pub(crate) fn make(jail: &Jail, slot: &Slot, target: &[u8]) -> Result<(), Failur
 
 /// Whether a link of this name, in this folder, may have this target: one that is made leads to what may be
 /// changed, one that is only looked at to what may be read.
-pub(crate) fn check(
-    jail: &Jail,
-    folder: &Found,
-    name: &OsStr,
-    target: &[u8],
-    wanted: Access,
-) -> Result<(), Failure> {
+pub(crate) fn check(jail: &Jail, folder: &Found, name: &OsStr, target: &[u8], wanted: Access) -> Result<(), Failure> {
     jail.linkable(folder, target, wanted).map_err(|failure| Failure {
         message: format!(
             "{}/{}: no link may lead to {}: {}",

@@ -16,10 +16,14 @@ impl<E: Executor> Plan<E> {
             Some(host) => Node::Host(host.to_owned()),
         };
         self.machine(&there);
-        let reached = match self.real.domains(&there) {
-            Err(failure) if failure.kind == FailureKind::Unavailable => Err(failure),
-            _ => self.meet(on, domain),
-        };
+        let known = self.meet(on, domain);
+        let reached = known.and_then(|()| match self.real.domains(&there) {
+            // A domain that is not there is not moved anywhere.
+            Err(failure) if failure.kind == FailureKind::Unavailable && self.machine(on).find(domain).is_some() => {
+                Err(failure)
+            }
+            _ => Ok(()),
+        });
         let prepared = reached.and_then(|()| {
             self.adopt_disks(on, domain);
             let xml = self.machine(on).find(domain).map(|domain| domain.xml().to_owned()).unwrap_or_default();
