@@ -57,7 +57,7 @@ fn what_is_there_stays() {
 #[test]
 fn the_target_must_be_granted() {
     let world = Sandbox::new();
-    world.folder("ds/0").folder("out").folder("read-only").link("ds/0/way-out", world.at("out"));
+    world.folder("ds/0").folder("out").file("read-only/image", "x").link("ds/0/way-out", world.at("out"));
     world.file("ds/10x/file", "x").folder("ds/1");
     let before = snapshot(&world.path);
     let mut machine = world.machine(&[("ds/0", RW), ("ds/1", RW), ("read-only", RO)]);

@@ -109,6 +109,7 @@ impl Hosts {
     /// A machine on the first host's own storage, running there: as the host sees its files.
     pub fn on_own_storage(&self, id: u32) -> Guest {
         let guest = Guest::in_folder(&self.pair.own_of(Side::Source).join(format!("0/{id}")), id).unwrap();
+        std::fs::write(guest.folder.join("vm.xml"), "<VM/>").unwrap();
         self.run(guest, id)
     }
 

@@ -21,17 +21,10 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-/// The recording machine's switch was in userspace; this one is in the kernel.
-pub fn in_kernel(text: &str) -> String {
-    text.replace("datapath_type=netdev", "datapath_type=system")
-        .replace("datapath_type: netdev", "datapath_type: system")
-}
-
 /// Configures the tree for a case, with its domains known to libvirt.
 pub fn configure(case: &Case) {
     fs::create_dir_all(format!("{TREE}/etc/vnm")).unwrap();
-    fs::write(format!("{TREE}/etc/vnm/OpenNebulaNetwork.conf"), in_kernel(&case.text("OpenNebulaNetwork.conf")))
-        .unwrap();
+    fs::write(format!("{TREE}/etc/vnm/OpenNebulaNetwork.conf"), case.text("OpenNebulaNetwork.conf")).unwrap();
     fs::create_dir_all(format!("{TREE}/etc/vmm/kvm")).unwrap();
     fs::write(format!("{TREE}/etc/vmm/kvm/kvmrc"), format!("export LIBVIRT_URI=test://{NODE}\n")).unwrap();
     let replies = case.input()["shims"]["virsh"]["replies"].as_array().into_iter().flatten();
@@ -52,7 +45,7 @@ fn domain(recorded: &str) -> String {
 pub fn prepare(case: &Case) {
     configure(case);
     for line in case.input()["setup"].as_array().into_iter().flatten() {
-        sh(&in_kernel(line.as_str().unwrap()));
+        sh(line.as_str().unwrap());
     }
     for (number, prior) in case.input()["prior"].as_array().into_iter().flatten().enumerate() {
         match prior["command"].as_str() {
