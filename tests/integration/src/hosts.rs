@@ -24,10 +24,13 @@ mount --bind "$3" "$4" && shift 4 && exec "$@""#;
 
 /// Everything is gone when it is dropped.
 pub struct Hosts {
+    /// Their daemons and storage.
     pub pair: Pair,
+    /// The tree of the host that machines come from.
     pub tree: Tree,
     /// The tree of the host that machines go to.
     pub other: Tree,
+    /// Where ssh leads.
     pub sshd: remotes_test_support::Sshd,
     folder: TempDir,
 }

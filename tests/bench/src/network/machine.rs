@@ -45,7 +45,7 @@ impl Vm {
     pub fn message(&self, groups: u32, rules: u32) -> String {
         let rule = |group: u32, rule: u32| {
             let (kind, ports) =
-                if rule % 4 == 0 { ("OUTBOUND", 9000 + rule) } else { ("INBOUND", 1000 * group + rule) };
+                if rule.is_multiple_of(4) { ("OUTBOUND", 9000 + rule) } else { ("INBOUND", 1000 * group + rule) };
             format!(
                 "<SECURITY_GROUP_RULE><PROTOCOL>TCP</PROTOCOL><RULE_TYPE>{kind}</RULE_TYPE><RANGE>{ports}</RANGE>\
                 <SECURITY_GROUP_ID>{group}</SECURITY_GROUP_ID></SECURITY_GROUP_RULE>"
