@@ -7,6 +7,7 @@
 mod bounds;
 mod server;
 mod trust;
+mod watch;
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,9 @@ pub const BOUNDS: &str = "/etc/one/remotes-net.toml";
 
 /// No client may keep a server for longer.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How long a client has to greet, and what it gets beyond its deadline, by which every effect has ended.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Why the server does not serve.
 #[derive(Debug, Error)]
@@ -57,13 +61,17 @@ pub enum ServeError {
 /// Serves until the client goes. `bounds` is root's file, `turns` the folder of the lock between changes of the
 /// packet filter.
 pub fn serve(bounds: &Path, turns: &Path, input: &mut impl BufRead, output: &mut impl Write) -> Result<(), ServeError> {
+    let watch =
+        watch::Watch::start(GRACE).map_err(|source| ServeError::System { what: "starting a thread", source })?;
     let program = std::env::current_exe()
         .map_err(|source| ServeError::System { what: "looking for the running program", source })?;
     trust::check_program(&program)?;
     let bounds = Bounds::read(bounds)?;
     let turns = turns.to_owned();
     frame::serve(input, output, |hello| {
-        let deadline = Deadline::after(Duration::from_millis(hello.deadline_ms).min(LONGEST));
+        let time = Duration::from_millis(hello.deadline_ms).min(LONGEST);
+        watch.extend(time + GRACE);
+        let deadline = Deadline::after(time);
         Server::new(bounds, Privileged::own(deadline), turns)
     })?;
     Ok(())

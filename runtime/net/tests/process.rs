@@ -68,11 +68,11 @@ fn what_is_no_frame_ends_it_without_an_effect() {
         b"\n".to_vec(),
         b"{}\n".to_vec(),
         b"\xff\xfe\n".to_vec(),
-        lines(&[make.clone()]),
+        lines(std::slice::from_ref(&make)),
         lines(&[greeting.replace("\"contract\":\"1", "\"contract\":\"9"), make.clone()]),
         lines(&[greeting.clone(), "{\"links\":{\"make-bridge\":{}}}".into()]),
         lines(&[greeting.clone(), "[".repeat(100_000)]),
-        lines(&[greeting.clone()])[..20].to_vec(),
+        lines(std::slice::from_ref(&greeting))[..20].to_vec(),
     ] {
         let output = say(&program, &input);
         let stdout = String::from_utf8_lossy(&output.stdout);
@@ -153,6 +153,24 @@ fn effects_are_answered_in_turn_until_the_client_goes() {
     assert!(child.wait().unwrap().success());
     let mut rest = String::new();
     assert_eq!(output.read_line(&mut rest).unwrap(), 0);
+}
+
+#[test]
+fn a_client_that_stays_too_long_is_left() {
+    let Some((_folder, program)) = installed() else { return };
+    let greetings = [Vec::new(), lines(&[json(&Hello { deadline_ms: 1, ..hello("") })])];
+    let clients = greetings.map(|greeting| {
+        let mut command = apart(&program);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&greeting).unwrap();
+        (child, input)
+    });
+    for (child, _input) in clients {
+        let output = child.wait_with_output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "remotes-net: the client's time is over\n");
+    }
 }
 
 #[test]

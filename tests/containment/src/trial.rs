@@ -11,8 +11,7 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::{Limits, Policy};
 use remotes_effect::types::Failure;
-use remotes_effect::vmm::Call;
-use remotes_effect::{Executor, Reply};
+use remotes_effect::{Call, Executor, Reply, vmm, vnm};
 use remotes_sandbox::{Driver, RunError, compile, engine};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -44,8 +43,8 @@ impl Trial {
     pub fn of(guest: Guest) -> Self {
         let limits = Limits { start_seconds: 1, time_seconds: 20, effects: 1000, ..Limits::default() };
         let policy = Policy { schema: 1, limits, ..Policy::default() };
-        let call = Call::Reboot { deploy_id: "one-5".into(), host: "node1".into(), action: String::new() };
-        Self { guest, call, policy, time: Duration::from_secs(20) }
+        let call = vmm::Call::Reboot { deploy_id: "one-5".into(), host: "node1".into(), action: String::new() };
+        Self { guest, call: Call::Vmm(call), policy, time: Duration::from_secs(20) }
     }
 
     /// Other limits.
@@ -62,14 +61,20 @@ impl Trial {
     }
 
     /// Another call.
-    pub fn calling(mut self, call: Call) -> Self {
-        self.call = call;
+    pub fn calling(mut self, call: vmm::Call) -> Self {
+        self.call = Call::Vmm(call);
+        self
+    }
+
+    /// `pre` of a network driver.
+    pub fn pre(mut self) -> Self {
+        self.call = Call::Vnm(vnm::Call::Pre { vm: "<VM><ID>5</ID></VM>".into() });
         self
     }
 
     /// `reboot` with this deploy id and document: what the attack is to be tried on.
     pub fn with(self, id: &str, action: &str) -> Self {
-        self.calling(Call::Reboot { deploy_id: id.into(), host: "node1".into(), action: action.into() })
+        self.calling(vmm::Call::Reboot { deploy_id: id.into(), host: "node1".into(), action: action.into() })
     }
 
     /// The action's deadline.
@@ -116,7 +121,7 @@ impl Trial {
     ) -> Ended<E> {
         let (policy, deadline) = (self.policy(), Deadline::after(self.time));
         let executor = make(policy.clone(), deadline);
-        let call = remotes_effect::Call::Vmm(self.call.clone());
+        let call = self.call.clone();
         let outcome = driver.call(&call, Pipeline::new(policy, Memory::default(), executor), deadline, None);
         let printed = printed(&call, &outcome.result);
         let Pipeline { journal, executor, .. } = outcome.pipeline;

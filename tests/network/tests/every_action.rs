@@ -102,8 +102,7 @@ fn apart<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> Option
     let result = Arc::new(Mutex::new(None));
     let kept = result.clone();
     isolated(move || *kept.lock().unwrap() = Some(test()));
-    let result = result.lock().unwrap().take();
-    result
+    result.lock().unwrap().take()
 }
 
 fn every_action(driver: &'static str) {

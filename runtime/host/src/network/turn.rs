@@ -19,3 +19,30 @@ const NAME: &str = "remotes-filter";
 pub(super) fn take(folder: &Path, deadline: Deadline) -> Result<Arc<OwnedFd>, Failure> {
     Locks::below(folder).until(deadline).take(NAME).map(Arc::new)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::time::Duration;
+
+    use super::*;
+    use crate::network::privileged::Privileged;
+
+    #[test]
+    fn a_turn_lasts_as_long_as_the_programs_that_were_started_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let soon = || Deadline::after(Duration::from_millis(20));
+        let turn = take(folder.path(), soon()).unwrap();
+        assert!(take(folder.path(), soon()).is_err());
+        // What a program finds open is its own, whoever else closes it.
+        let privileged = Privileged::own(Deadline::after(Duration::from_secs(60)));
+        let open = |privileged: &Privileged| {
+            let outcome = privileged.run("ls", &["-l", "/proc/self/fd"], &[]).unwrap();
+            String::from_utf8(outcome.stdout).unwrap().contains("/onevnm-remotes-filter-lock\n")
+        };
+        assert!(!open(&privileged));
+        assert!(open(&privileged.holding(turn.clone())));
+        drop(turn);
+        take(folder.path(), soon()).unwrap();
+    }
+}

@@ -10,7 +10,6 @@ use remotes_effect::log::Level;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect};
-use rustix::thread::CapabilitySet;
 
 use super::privileged::Privileged;
 use super::{needs_rights, perform};
@@ -41,11 +40,18 @@ impl Ways {
     }
 }
 
-/// Whether programs that this process starts may change the network.
+/// `CAP_NET_ADMIN`
+const NET_ADMIN: u64 = 1 << 12;
+
+/// Whether this process, and programs that it starts, may change the network.
 fn has_rights() -> bool {
-    let effective = rustix::thread::capabilities(None).map(|sets| sets.effective).unwrap_or(CapabilitySet::empty());
-    let passed_on = || rustix::thread::capability_is_in_ambient_set(CapabilitySet::NET_ADMIN).unwrap_or(false);
-    effective.contains(CapabilitySet::NET_ADMIN) && (rustix::process::geteuid().is_root() || passed_on())
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let has = |set: &str| {
+        let bits = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(':'));
+        bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & NET_ADMIN != 0)
+    };
+    // Root's programs get its capabilities, others' only those that are meant to be passed on.
+    has("CapEff") && (rustix::process::geteuid().is_root() || has("CapAmb"))
 }
 
 enum Way {

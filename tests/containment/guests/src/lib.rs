@@ -1,5 +1,7 @@
 //! What the hostile drivers of this folder share: each is a driver whose `reboot` is its attack.
 
+use remotes_sdk::iptables::{self, Change, Condition, Family, Rule, Table, TableChange, Target, Transaction};
+
 /// Makes a driver of one function. It gets the deploy id, the host and the action's document: what the
 /// attack is to be tried on.
 #[macro_export]
@@ -18,6 +20,36 @@ macro_rules! reboot {
 
         remotes_sdk::export_vmm!(Guest);
     };
+}
+
+/// Makes a network driver of one function, which gets the document of its `pre`.
+#[macro_export]
+macro_rules! pre {
+    ($attack:path) => {
+        /// The driver.
+        pub struct Guest;
+
+        impl remotes_sdk::Vnm for Guest {
+            const ACTIONS: &'static [&'static str] = &["pre"];
+
+            fn pre(vm: String) -> Result<String, remotes_sdk::Failure> {
+                $attack(&vm).map(|()| String::new())
+            }
+        }
+
+        remotes_sdk::export_vnm!(Guest);
+    };
+}
+
+/// A rule.
+pub fn rule(conditions: Vec<Condition>, target: Target) -> Rule {
+    Rule { conditions, target }
+}
+
+/// Makes one change of the packet filter.
+pub fn transact(change: Change) -> Result<(), remotes_sdk::Failure> {
+    let tables = vec![TableChange { family: Family::Ipv4, table: Table::Filter, changes: vec![change] }];
+    iptables::apply(&Transaction { sets: Vec::new(), tables, obsolete_sets: Vec::new() })
 }
 
 /// Logs what came of one attempt. A test reads the journal instead; this shows that a driver may go on

@@ -17,12 +17,13 @@ mod servers;
 mod state;
 mod time;
 mod tools;
+mod vnm;
 mod wasi;
 
 #[allow(unused_imports)]
 use self::{
     archives::*, boundary::*, domains::*, images::*, limits::*, paths::*, protocol::*, state::*, time::*, tools::*,
-    wasi::*,
+    vnm::*, wasi::*,
 };
 
 macro_rules! tested {

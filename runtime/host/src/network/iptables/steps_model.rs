@@ -105,11 +105,13 @@ fn changed(before: &Chains, changes: &[Change]) -> Chains {
 }
 
 fn replaced(changes: &[Change]) -> BTreeSet<&str> {
-    let name = |change| match change {
-        &Change::ReplaceChain(ref chain) => Some(chain.name.as_str()),
-        _ => None,
-    };
-    changes.iter().filter_map(name).collect()
+    let mut replaced = BTreeSet::new();
+    for change in changes {
+        if let Change::ReplaceChain(chain) = change {
+            replaced.insert(chain.name.as_str());
+        }
+    }
+    replaced
 }
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {

@@ -66,14 +66,30 @@ impl Kernel {
             }
         })
     }
+}
 
-    fn vlans(&mut self, port: &str, vlans: Vec<BridgeVlanInfo>, what: &str) -> Result<LinkMessage, Failure> {
-        let mut message = LinkMessage::default();
-        message.header.interface_family = AddressFamily::Bridge;
-        message.header.index = self.index(port, what)?;
-        message.attributes = vec![LinkAttribute::AfSpecBridge(vlans.into_iter().map(AfSpecBridge::VlanInfo).collect())];
-        Ok(message)
+/// A message about VLANs of the port with this number.
+fn of_port(index: u32, vlans: Vec<BridgeVlanInfo>) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.interface_family = AddressFamily::Bridge;
+    message.header.index = index;
+    message.attributes = vec![LinkAttribute::AfSpecBridge(vlans.into_iter().map(AfSpecBridge::VlanInfo).collect())];
+    message
+}
+
+/// The VLANs from `first` to `last`.
+fn range(first: u16, last: u16) -> Vec<BridgeVlanInfo> {
+    let end = |flags, vid| BridgeVlanInfo { flags, vid };
+    match first == last {
+        true => vec![end(BridgeVlanInfoFlags::empty(), first)],
+        false => vec![end(BridgeVlanInfoFlags::RangeBegin, first), end(BridgeVlanInfoFlags::RangeEnd, last)],
     }
+}
+
+/// What has a bridge look at VLAN tags.
+fn filtering() -> LinkAttribute {
+    let data = InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)]);
+    LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge), LinkInfo::Data(data)])
 }
 
 /// A message about the link of this name.
@@ -128,10 +144,8 @@ impl Change for Kernel {
     }
 
     fn filter_vlans(&mut self, bridge: &str) -> Result<(), Failure> {
-        let filtering = InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)]);
-        let info = LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge), LinkInfo::Data(filtering)]);
         let what = format!("have bridge {bridge} filter VLANs");
-        self.change(RouteNetlinkMessage::NewLink(named(bridge, [info])), &what)
+        self.change(RouteNetlinkMessage::NewLink(named(bridge, [filtering()])), &what)
     }
 
     fn add_vlan(&mut self, vlan: &PortVlan) -> Result<(), Failure> {
@@ -139,18 +153,13 @@ impl Change for Kernel {
         let mut flags = BridgeVlanInfoFlags::empty();
         flags.set(BridgeVlanInfoFlags::Pvid, vlan.pvid);
         flags.set(BridgeVlanInfoFlags::Untagged, vlan.untagged);
-        let message = self.vlans(&vlan.port, vec![BridgeVlanInfo { flags, vid: vlan.id }], &what)?;
+        let message = of_port(self.index(&vlan.port, &what)?, vec![BridgeVlanInfo { flags, vid: vlan.id }]);
         self.change(RouteNetlinkMessage::SetLink(message), &what)
     }
 
     fn remove_vlans(&mut self, port: &str, first: u16, last: u16) -> Result<(), Failure> {
         let what = format!("remove VLANs {first}-{last} from port {port}");
-        let end = |flags, vid| BridgeVlanInfo { flags, vid };
-        let range = match first == last {
-            true => vec![end(BridgeVlanInfoFlags::empty(), first)],
-            false => vec![end(BridgeVlanInfoFlags::RangeBegin, first), end(BridgeVlanInfoFlags::RangeEnd, last)],
-        };
-        let message = self.vlans(port, range, &what)?;
+        let message = of_port(self.index(port, &what)?, range(first, last));
         self.change(RouteNetlinkMessage::DelLink(message), &what)
     }
 
@@ -187,5 +196,41 @@ impl Change for Kernel {
             true => self.0.create(RouteNetlinkMessage::NewNeighbour(message)).map_err(|error| error.failure(&what)),
             false => self.change(RouteNetlinkMessage::DelNeighbour(message), &what),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::Emitable as _;
+
+    use super::*;
+
+    fn bytes(message: &LinkMessage) -> Vec<u8> {
+        let mut bytes = vec![0; message.buffer_len()];
+        message.emit(&mut bytes);
+        bytes
+    }
+
+    /// Not every kernel that this is built on has VLANs: these are the bytes that `bridge` and `ip` send.
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn messages_about_vlans_are_iproute2s() {
+        let flags = BridgeVlanInfoFlags::Pvid | BridgeVlanInfoFlags::Untagged;
+        let header = |family| [vec![family, 0, 0, 0], vec![4, 0, 0, 0], vec![0; 8]].concat();
+        // bridge vlan add dev one-1-0 vid 5 pvid untagged
+        let native = of_port(4, vec![BridgeVlanInfo { flags, vid: 5 }]);
+        assert_eq!(bytes(&native), [header(7), vec![12, 0, 26, 0, 8, 0, 2, 0, 6, 0, 5, 0]].concat());
+        // bridge vlan del dev one-1-0 vid 2-4094
+        let attributes = vec![20, 0, 26, 0, 8, 0, 2, 0, 8, 0, 2, 0, 8, 0, 2, 0, 16, 0, 0xfe, 0x0f];
+        assert_eq!(bytes(&of_port(4, range(2, 4094))), [header(7), attributes].concat());
+        assert_eq!(bytes(&of_port(4, range(9, 9))), [header(7), vec![12, 0, 26, 0, 8, 0, 2, 0, 0, 0, 9, 0]].concat());
+        // ip link set dev br0 type bridge vlan_filtering 1
+        let mut message = named("br0", [filtering()]);
+        message.attributes.remove(0);
+        message.header.index = 4;
+        // But for the NUL behind the kind, which counts here.
+        let kind = [11, 0, 1, 0, b'b', b'r', b'i', b'd', b'g', b'e', 0, 0].to_vec();
+        let data = vec![12, 0, 2, 0, 5, 0, 7, 0, 1, 0, 0, 0];
+        assert_eq!(bytes(&message), [header(0), vec![28, 0, 18, 0], kind, data].concat());
     }
 }
