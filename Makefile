@@ -9,7 +9,8 @@ MAKEFLAGS += --no-print-directory
 PROFILE ?= dev
 # libvirt's address for the demo.
 URI ?= qemu:///session
-# Cases of each property test under `make fuzz`.
+# Seconds of each fuzz target, and cases of each property test, under `make fuzz`.
+EACH ?= 60
 CASES ?= 20000
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -68,7 +69,8 @@ lint: setup ## Format, clippy, licences, bans, advisories
 	$(CARGO) clippy --workspace --all-targets $(LOCKED) -- -D warnings
 	@scripts/deny
 
-fuzz: setup ## Runs the property tests with CASES=20000 cases each
+fuzz: setup ## Runs each fuzz target for EACH=60 seconds, guided by coverage, and CASES=20000 cases of each property test
+	@scripts/fuzz $(EACH)
 	@for package in $$(scripts/members-with proptest); do \
 	    PROPTEST_CASES=$(CASES) $(CARGO) test --profile $(PROFILE) $(LOCKED) -p $$package; \
 	done

@@ -49,6 +49,22 @@ fn main() -> Result<()> {
          macro_rules! foreach_guest {{ ($mac:ident) => {{ {calls} }} }}\n",
         all.join(", ")
     )?;
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("guests.rs"), constants)?;
+    let output = env::var("OUT_DIR")?;
+    fs::write(Path::new(&output).join("guests.rs"), constants)?;
+    let suite = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("tests/suite");
+    fs::write(
+        Path::new(&output).join("cases.rs"),
+        format!("/// Tests of the suite.\npub const CASES: usize = {};\n", cases(&suite)?),
+    )?;
     Ok(())
+}
+
+/// The tests in a folder: what the suite says of its own size.
+fn cases(folder: &Path) -> Result<usize> {
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut count = 0;
+    for file in fs::read_dir(folder)? {
+        count += fs::read_to_string(file?.path())?.lines().filter(|line| line.trim() == "#[test]").count();
+    }
+    Ok(count)
 }

@@ -3,12 +3,17 @@
 use remotes_sdk::libvirt::{self, Domain};
 use remotes_sdk::wait::retry_when;
 use remotes_sdk::xml::Document;
-use remotes_sdk::{Failure, FailureKind, here};
+use remotes_sdk::{Failure, FailureKind, Node, here};
 
 /// The domain while it is active; none when libvirt says that it is not. A failure is neither: a lost
 /// connection must not pass for a domain that is gone.
 pub fn active(id: &str) -> Result<Option<Domain>, Failure> {
-    match libvirt::find(&here(), id) {
+    active_on(&here(), id)
+}
+
+/// The same on any machine.
+pub fn active_on(on: &Node, id: &str) -> Result<Option<Domain>, Failure> {
+    match libvirt::find(on, id) {
         Ok(domain) => Ok(Some(domain).filter(|domain| domain.id.is_some())),
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
         Err(failure) => Err(failure),
@@ -17,7 +22,12 @@ pub fn active(id: &str) -> Result<Option<Domain>, Failure> {
 
 /// Ends the domain at once. That it is gone already is fine.
 pub fn destroy(id: &str) -> Result<(), Failure> {
-    match libvirt::destroy(&here(), id) {
+    destroy_on(&here(), id)
+}
+
+/// The same on any machine.
+pub fn destroy_on(on: &Node, id: &str) -> Result<(), Failure> {
+    match libvirt::destroy(on, id) {
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
         other => other,
     }

@@ -7,8 +7,11 @@ mod device;
 mod disks;
 mod domain;
 mod firmware;
+mod guest_clock;
 mod hooks;
 mod memory;
+mod metadata;
+mod migration;
 mod relocation;
 mod snapshots;
 mod tool;
@@ -29,6 +32,8 @@ impl Vmm for Kvm {
         "reset",
         "save",
         "restore",
+        "migrate",
+        "migrate_local",
         "attach_disk",
         "detach_disk",
         "attach_nic",
@@ -70,6 +75,20 @@ impl Vmm for Kvm {
 
     fn restore(checkpoint: String, host: String, deploy_id: String, vm_id: u32, action: String) -> Result<(), Failure> {
         actions::restore::run(&checkpoint, &host, &deploy_id, vm_id, &action)
+    }
+
+    fn migrate(id: String, destination: String, source: String, vm_id: u32, action: String) -> Result<(), Failure> {
+        actions::migrate::run(&id, &destination, &source, vm_id, &action)
+    }
+
+    fn migrate_local(
+        id: String,
+        destination: String,
+        source: String,
+        vm_id: u32,
+        action: String,
+    ) -> Result<(), Failure> {
+        actions::migrate_local::run(&id, &destination, &source, vm_id, &action)
     }
 
     fn attach_disk(id: String, path: String, target: String, _index: u32, action: String) -> Result<(), Failure> {

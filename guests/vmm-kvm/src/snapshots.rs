@@ -1,35 +1,48 @@
 //! System snapshots. libvirt forgets them with a transient domain, the images do not: their
 //! descriptions lie in the virtual machine's folder as `snap-ID.xml`.
 
-use remotes_sdk::{Explain, Failure, FailureKind, at, filesystem, here, libvirt};
+use remotes_sdk::{Explain, Failure, FailureKind, Node, Place, at, filesystem, here, libvirt};
 
 use crate::domain::while_busy;
 
 /// Tells libvirt of the snapshots that the virtual machine's images hold. One that it does not take is
 /// logged: the virtual machine runs all the same.
 pub fn redefine(id: &str, directory: &str, uuid: impl FnOnce() -> Result<String, Failure>) {
+    redefine_others(&here(), id, &at(directory), &[], uuid);
+}
+
+/// The same on any machine, of those that libvirt does not know there yet.
+pub fn redefine_others(
+    on: &Node,
+    id: &str,
+    directory: &Place,
+    known: &[String],
+    uuid: impl FnOnce() -> Result<String, Failure>,
+) {
     let all = || {
-        let files = descriptions(directory)?;
+        let mut files = descriptions(directory)?;
+        files.retain(|file| known.iter().all(|name| *file != format!("{name}.xml")));
         if files.is_empty() {
             return Ok(());
         }
         let uuid = uuid()?;
         for file in files {
-            one(id, &format!("{directory}/{file}"), &uuid).or_warn(&format!("{file} is not redefined"));
+            let place = Place { path: format!("{}/{file}", directory.path), ..directory.clone() };
+            one(on, id, &place, &uuid).or_warn(&format!("{file} is not redefined"));
         }
         Ok(())
     };
     all().or_warn("snapshots are not redefined");
 }
 
-fn one(id: &str, file: &str, uuid: &str) -> Result<(), Failure> {
-    let content = filesystem::read(&at(file))?;
-    let text = String::from_utf8(content).map_err(|_| Failure::invalid(format!("{file} is not UTF-8")))?;
+fn one(on: &Node, id: &str, file: &Place, uuid: &str) -> Result<(), Failure> {
+    let content = filesystem::read(file)?;
+    let text = String::from_utf8(content).map_err(|_| Failure::invalid(format!("{} is not UTF-8", file.path)))?;
     let current = with_uuid(&text, uuid);
     if current != text {
-        filesystem::write(&at(file), current.as_bytes(), 0o644)?;
+        filesystem::write(file, current.as_bytes(), 0o644)?;
     }
-    libvirt::snapshot_redefine(&here(), id, &current, false)
+    libvirt::snapshot_redefine(on, id, &current, false)
 }
 
 /// Writes a snapshot's description beside the disks.
@@ -39,8 +52,8 @@ pub fn keep(id: &str, name: &str, directory: &str) -> Result<(), Failure> {
 }
 
 /// Names of the files, parents before their children: a child has the greater number.
-pub fn descriptions(directory: &str) -> Result<Vec<String>, Failure> {
-    let entries = match filesystem::entries(&at(directory)) {
+pub fn descriptions(directory: &Place) -> Result<Vec<String>, Failure> {
+    let entries = match filesystem::entries(directory) {
         Err(failure) if failure.kind == FailureKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };

@@ -15,6 +15,7 @@ pub const LOCK: &str = "vnmmad::novlandriver";
 pub fn pre(vm: &Vm, driver: &str) -> Result<(), Failure> {
     locks::acquire(LOCK)?;
     let (mut host, settings) = (Host::look()?, Settings::default());
+    settings.mention_proxies()?;
     for nic in vm.nics_of(driver) {
         let Some(bridge) = bridge_of(nic) else { continue };
         host.ensure_bridge(bridge, &settings)?;

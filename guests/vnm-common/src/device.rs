@@ -35,6 +35,7 @@ fn both(nic: &Nic) -> Option<(&str, String)> {
 pub fn pre<D: Device>(vm: &Vm) -> Result<(), Failure> {
     locks::acquire(D::LOCK)?;
     let (mut host, settings) = (Host::look()?, Settings::default());
+    settings.mention_proxies()?;
     for nic in vm.nics_of(D::DRIVER) {
         let Some((bridge, device)) = both(nic) else { continue };
         host.ensure_bridge(bridge, &settings)?;

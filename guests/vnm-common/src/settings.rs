@@ -124,6 +124,18 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Says so where transparent proxies are configured, of which these drivers set up none.
+    pub fn mention_proxies(&self) -> Result<(), Failure> {
+        let is_proxy = |key: &String| key.starts_with("tproxy.");
+        if self.keys()?.is_some_and(|keys| keys.iter().any(is_proxy)) {
+            warning!(
+                "tproxy: proxies are configured in OpenNebulaNetwork.conf, but this driver sets up none; \
+                 machines that need one need the stock driver"
+            );
+        }
+        Ok(())
+    }
+
     fn map(&self, key: &str) -> Result<Vec<(String, String)>, Failure> {
         let prefix = format!("{key}.");
         let keys = self.keys()?.unwrap_or_default();

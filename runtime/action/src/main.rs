@@ -25,11 +25,17 @@ fn main() -> ExitCode {
         Ok(tree) => tree,
         Err(error) => return fail(&format!("remotes-action: cannot find the remotes tree: {error}")),
     };
-    if name == "serve" {
-        return match remotes_host::serve(tree.root()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&format!("remotes-action serve: {error}")),
-        };
+    // What a runtime on another host starts, by way of ssh.
+    let served = match name.as_str() {
+        "serve" => Some(remotes_host::serve(tree.root())),
+        "send" => Some(remotes_host::transfer::send()),
+        "receive" => Some(remotes_host::transfer::receive()),
+        _ => None,
+    };
+    match served {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(error)) => return fail(&format!("remotes-action {name}: {error}")),
+        None => {}
     }
     match action(&tree, &name, arguments.collect()) {
         Ok(printed) => {

@@ -39,6 +39,12 @@ pub struct Ready {
     pub contract: String,
 }
 
+impl Default for Ready {
+    fn default() -> Self {
+        Self { contract: CONTRACT.to_owned() }
+    }
+}
+
 /// A frame that is none.
 #[derive(Debug, Error)]
 pub enum FrameError {
@@ -49,7 +55,7 @@ pub enum FrameError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The line is too long.
-    #[error("a frame is longer than {MAX_FRAME} bytes")]
+    #[error("a frame is too long")]
     TooLong,
     /// The line is not what was expected.
     #[error("a frame is not understood: {0}")]
@@ -72,14 +78,28 @@ pub fn write(output: &mut impl Write, value: &impl Serialize) -> Result<(), Fram
 
 /// Reads one frame.
 pub fn read<T: DeserializeOwned>(input: &mut impl BufRead) -> Result<T, FrameError> {
+    read_within(input, MAX_FRAME)
+}
+
+/// Reads one frame of at most so many bytes.
+pub fn read_within<T: DeserializeOwned>(input: &mut impl BufRead, bytes: usize) -> Result<T, FrameError> {
     let mut line = Vec::new();
-    let mut limited = std::io::Read::take(&mut *input, MAX_FRAME as u64 + 1);
+    let mut limited = std::io::Read::take(&mut *input, bytes as u64 + 1);
     std::io::BufRead::read_until(&mut limited, b'\n', &mut line)?;
     match line.last() {
         None => Err(FrameError::Closed),
+        Some(_) if line.len() > bytes => Err(FrameError::TooLong),
         Some(b'\n') => Ok(serde_json::from_slice(&line)?),
-        Some(_) if line.len() > MAX_FRAME => Err(FrameError::TooLong),
         Some(_) => Err(FrameError::Closed),
+    }
+}
+
+/// Reads the first frame to a server.
+pub fn greeting(input: &mut impl BufRead) -> Result<Hello, FrameError> {
+    let hello: Hello = read(input)?;
+    match hello.contract.split('.').next() == CONTRACT.split('.').next() {
+        true => Ok(hello),
+        false => Err(FrameError::Contract(hello.contract)),
     }
 }
 
@@ -90,12 +110,9 @@ pub fn serve<E: Executor>(
     output: &mut impl Write,
     executor: impl FnOnce(&Hello) -> E,
 ) -> Result<(), FrameError> {
-    let hello: Hello = read(input)?;
-    if hello.contract.split('.').next() != CONTRACT.split('.').next() {
-        return Err(FrameError::Contract(hello.contract));
-    }
+    let hello = greeting(input)?;
     let mut executor = executor(&hello);
-    write(output, &Ready { contract: CONTRACT.to_owned() })?;
+    write(output, &Ready::default())?;
     loop {
         let effect: Effect = match read(input) {
             Ok(effect) => effect,

@@ -8,7 +8,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::text::shortened;
@@ -109,58 +110,76 @@ impl Journal for Several {
 pub struct Lines {
     file: File,
     action: String,
+    /// Kept from line to line for its allocation.
+    text: Vec<u8>,
+}
+
+/// One line. Keys are in the order of the alphabet; those without a value are left out.
+#[derive(Default, Serialize)]
+struct Line<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aborted: Option<String>,
+    action: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    microseconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<&'a Failure>,
+    time: u64,
 }
 
 impl Lines {
     /// `action` identifies the action in a file that several share: `vmm/kvm/deploy 4711`.
     pub fn new(file: File, action: String) -> Self {
-        Self { file, action }
+        Self { file, action, text: Vec::new() }
     }
 
-    fn write(&mut self, mut line: Map<String, Value>) {
+    fn write(&mut self, line: Line<'_>) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        line.insert("time".into(), json!(now.as_millis() as u64));
-        line.insert("action".into(), json!(self.action));
-        let mut text = Value::Object(line).to_string();
-        text.push('\n');
-        // A full disk must not keep a machine from being stopped: the loss shows as a gap in numbers.
-        let _ = self.file.write_all(text.as_bytes());
+        let line = Line { action: &self.action, time: now.as_millis() as u64, ..line };
+        self.text.clear();
+        // Neither can fail but for a full disk, which must not keep a machine from being stopped: the loss
+        // shows as a gap in numbers.
+        let _ = serde_json::to_writer(&mut self.text, &line);
+        self.text.push(b'\n');
+        let _ = self.file.write_all(&self.text);
     }
 }
 
 impl Journal for Lines {
     fn begin(&mut self, number: u64, effect: &Effect) {
-        let mut line = Map::new();
-        line.insert("effect".into(), json!(number));
-        line.insert("name".into(), json!(effect.name()));
-        line.insert("asked".into(), summary(effect));
-        self.write(line);
+        let asked = Some(summary(effect));
+        self.write(Line { effect: Some(number), name: Some(effect.name()), asked, ..Line::default() });
     }
 
     fn end(&mut self, number: u64, effect: &Effect, answer: &Answer, duration: Duration) {
-        let mut line = Map::new();
-        line.insert("effect".into(), json!(number));
-        line.insert("name".into(), json!(effect.name()));
-        line.insert("microseconds".into(), json!(duration.as_micros() as u64));
-        match answer.failure() {
-            Some(failure) => line.insert("failure".into(), json!(failure)),
-            None => line.insert("answer".into(), summary(answer)),
-        };
-        self.write(line);
+        let failure = answer.failure();
+        self.write(Line {
+            effect: Some(number),
+            name: Some(effect.name()),
+            microseconds: Some(duration.as_micros() as u64),
+            answer: failure.is_none().then(|| summary(answer)),
+            failure,
+            ..Line::default()
+        });
     }
 
     fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, _: Duration) {
-        let mut line = Map::new();
-        line.insert("effect".into(), json!(number));
-        line.insert("name".into(), json!(effect.name()));
-        line.insert("stopped".into(), json!(failure));
-        self.write(line);
+        let (effect, name) = (Some(number), Some(effect.name()));
+        self.write(Line { effect, name, stopped: Some(failure), ..Line::default() });
     }
 
     fn aborted(&mut self, reason: &str) {
-        let mut line = Map::new();
-        line.insert("aborted".into(), json!(shortened(reason, LONGEST_REASON)));
-        self.write(line);
+        self.write(Line { aborted: Some(shortened(reason, LONGEST_REASON)), ..Line::default() });
     }
 }
 
@@ -171,7 +190,7 @@ const LONGEST_REASON: usize = 4096;
 const PLAIN: usize = 256;
 
 /// The value as JSON without the name of interface and function, with long texts replaced by their digest.
-pub fn summary(value: &impl serde::Serialize) -> Value {
+pub fn summary(value: &impl Serialize) -> Value {
     let mut value = serde_json::to_value(value).unwrap_or(Value::Null);
     for _ in 0..2 {
         value = match value {

@@ -59,6 +59,8 @@ fn what_a_cloud_uses_is_granted() {
         "<devices><interface type='vhostuser'><source type='unix' path='/var/run/one/vhost-socks/one-1-0' mode='server'/></interface></devices>",
         "<metadata><x:y xmlns:x='z'>/etc/shadow</x:y></metadata>",
         "<title>/etc/passwd</title>",
+        "<devices><graphics type='vnc' passwd='/aB3/x'/></devices>",
+        "<os><cmdline>root=/dev/vda1 init=/bin/sh</cmdline></os>",
     ] {
         check(&domain(inner)).unwrap_or_else(|failure| panic!("{inner}: {failure}"));
     }
@@ -197,6 +199,20 @@ fn namespaces_hide_no_attribute() {
     }
 }
 
+/// libvirt takes the text of an element together with that of the elements inside.
+#[test]
+fn text_in_pieces_is_taken_together() {
+    for inner in [
+        "<os><kernel>/var/lib/one/datastores/0/1/<b>../../../../../../etc/shadow</b></kernel></os>",
+        "<os><nvram>/var/lib/one/datastores/0/1/<b>../../../../../../etc/cron.d/x</b></nvram></os>",
+        "<os><kernel>/var/lib/one/datastores/0/1/.<![CDATA[.]]>/<!-- -->../../../../etc/shadow</kernel></os>",
+        "<devices><emulator>/usr/bin/qemu-system-x86_64<b>/../../../tmp/evil</b></emulator></devices>",
+    ] {
+        check(&domain(inner)).expect_err(inner);
+        device(&format!("<domainsnapshot>{inner}</domainsnapshot>")).expect_err(inner);
+    }
+}
+
 #[test]
 fn what_belongs_to_the_host_has_to_be_granted() {
     for (device, kind) in [
@@ -206,6 +222,7 @@ fn what_belongs_to_the_host_has_to_be_granted() {
         ("<disk type='block' rawio='yes'/>", "scsi"),
         ("<disk type='block' sgio='unfiltered'/>", "scsi"),
         ("<interface type='user'/>", "host-network"),
+        ("<interface><mac address='02:00:00:00:00:01'/></interface>", "host-network"),
         ("<interface type='server'><source address='0.0.0.0' port='1'/></interface>", "host-network"),
         ("<interface type='client'/>", "host-network"),
         ("<interface type='mcast'/>", "host-network"),

@@ -56,6 +56,17 @@ fn a_server_holds_its_client_to_the_policy() {
 }
 
 #[test]
+fn a_frame_has_as_many_bytes_as_it_may() {
+    let read = |text: &str, bytes| frame::read_within::<Vec<u8>>(&mut text.as_bytes(), bytes);
+    assert_eq!(read("[1,2,3]\n", 8).unwrap(), [1, 2, 3]);
+    for text in ["[1,2,3]\n", "[1,2,3]", "[1,2,3]\n\n"] {
+        assert!(matches!(read(text, 6), Err(FrameError::TooLong)), "{text:?}");
+    }
+    assert!(matches!(read("[1,2,3]", 8), Err(FrameError::Closed)));
+    assert!(matches!(read("", 8), Err(FrameError::Closed)));
+}
+
+#[test]
 fn another_major_version_is_refused() {
     let mut hello = Hello::new(policy(), Duration::from_secs(1));
     hello.contract = "2.0.0".into();

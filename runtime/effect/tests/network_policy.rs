@@ -49,6 +49,23 @@ fn filter(value: Change) -> Effect {
     change(Table::Filter, value)
 }
 
+#[test]
+fn chains_and_sets_are_seen_where_all_that_begin_so_are_granted() {
+    let policy = policy("");
+    let chains =
+        |beginning: &str| Effect::Iptables(Iptables::Chains { family: Family::Ipv6, beginning: beginning.into() });
+    let sets = |beginning: &str| Effect::Iptables(Iptables::Sets { beginning: beginning.into() });
+    for effect in [chains("one-"), chains("one-7-"), chains("opennebula"), sets("one-"), sets("one-7-0")] {
+        assert_eq!(verdict(&policy, &effect), None, "{effect:?}");
+    }
+    for effect in [chains("on"), chains("INPUT"), chains("DOCKER"), chains("one"), sets("on"), sets("other")] {
+        assert_eq!(verdict(&policy, &effect), Some(FailureKind::Denied), "{effect:?}");
+    }
+    for effect in [chains(""), chains("-x"), chains("one-\n"), sets(""), sets("one 7")] {
+        assert_eq!(verdict(&policy, &effect), Some(FailureKind::Invalid), "{effect:?}");
+    }
+}
+
 fn rule(conditions: Vec<Condition>, target: Target) -> Rule {
     Rule { conditions, target }
 }

@@ -60,7 +60,10 @@ fn unknown_keys_and_impossible_values_are_errors() {
         ("schema = 1\n[tools.x]\npath = \"/usr/../bin/sh\"", ".."),
         ("schema = 1\nconfiguration = [\"../passwd\"]", "etc"),
         ("schema = 1\n[limits]\nmemory-mib = 0", "memory-mib"),
+        ("schema = 1\n[limits]\naction-seconds = { migrate = 9223372036854775807 }", "migrate"),
         ("schema = 1\njournal = \"here\"", "absolute"),
+        ("schema = 1\nremote-directory = \"var/tmp/one\"", "remote-directory"),
+        ("schema = 1\nremote-directory = \"/var/tmp/$(id)\"", "remote-directory"),
     ] {
         let message = parse(text).expect_err(text);
         assert!(message.contains("policy.toml") && message.contains(says), "{text:?}: {message}");

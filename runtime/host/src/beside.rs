@@ -45,6 +45,11 @@ impl<'s> Beside<'s> {
         &self.file
     }
 
+    /// Where it is to appear, for messages.
+    pub fn shown(&self) -> String {
+        self.slot.shown()
+    }
+
     /// Puts the file into the slot in one step, in place of what is there.
     pub fn replace(mut self) -> Result<(), Failure> {
         self.sync()?;
@@ -52,7 +57,11 @@ impl<'s> Beside<'s> {
         let fail = |errno| failure(self.slot.shown(), "put the new file in its place", errno);
         let name = match &self.name {
             Some(name) => name.clone(),
-            None => with_new_name(|name| self.link(name)).map_err(fail)?.1,
+            // Where nothing is in its place, it needs no name before.
+            None => match self.link(self.slot.name()) {
+                Err(Errno::EXIST) => with_new_name(|name| self.link(name)).map_err(fail)?.1,
+                result => return result.map_err(fail),
+            },
         };
         self.name = Some(name.clone());
         rustix::fs::renameat(folder, &name, folder, self.slot.name()).map_err(fail)?;
@@ -87,6 +96,17 @@ impl Drop for Beside<'_> {
             let _ = rustix::fs::unlinkat(self.slot.folder().fd(), name, AtFlags::empty());
         }
     }
+}
+
+/// Makes a link in the slot in one step, in place of what is there.
+pub(crate) fn link(slot: &Slot, target: &[u8]) -> Result<(), Failure> {
+    let folder = slot.folder().fd();
+    let fail = |errno| failure(slot.shown(), "put the new link in its place", errno);
+    let ((), name) = with_new_name(|name| rustix::fs::symlinkat(target, folder, name)).map_err(fail)?;
+    rustix::fs::renameat(folder, &name, folder, slot.name()).map_err(|errno| {
+        let _ = rustix::fs::unlinkat(folder, &name, AtFlags::empty());
+        fail(errno)
+    })
 }
 
 /// Does something with a name that nothing has.

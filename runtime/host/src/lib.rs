@@ -13,12 +13,15 @@ mod libvirt;
 mod machine;
 pub mod network;
 pub mod process;
+mod progress;
 mod remote;
 mod report;
 pub mod server;
 mod serving;
+mod ssh;
 pub mod tools;
+pub mod transfer;
 
 pub use machine::{Log, Machine, Surroundings};
-pub use remote::REMOTE_DIRECTORY;
 pub use serving::serve;
+pub use ssh::REMOTE_DIRECTORY;

@@ -8,7 +8,7 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::log::Level;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::{Failure, Node};
-use remotes_effect::{Answer, Effect, clock, configuration, filesystem, hooks, image, locks, log, tools};
+use remotes_effect::{Answer, Effect, clock, configuration, filesystem, hooks, image, locks, log, tools, transfer};
 
 use crate::clock::Clock;
 use crate::configuration::Configuration;
@@ -19,8 +19,10 @@ use crate::libvirt::Libvirt;
 use crate::network::hooks::Hooks;
 use crate::network::locks::Locks;
 use crate::network::way::{Network, Ways};
-use crate::remote::{Hosts, REMOTE_DIRECTORY};
+use crate::remote::Hosts;
+use crate::ssh::{REMOTE_DIRECTORY, Ssh};
 use crate::tools::Tools;
+use crate::transfer::{Between, Transfer};
 
 /// Takes one line of the driver's log.
 pub type Log = Box<dyn FnMut(Level, &str) + Send>;
@@ -59,9 +61,11 @@ impl Machine {
     /// One machine serves one action.
     pub fn new(surroundings: Surroundings) -> Self {
         let Surroundings { policy, tree, deadline, libvirt_server, log } = surroundings;
+        let directory = policy.remote_directory.clone().unwrap_or_else(|| REMOTE_DIRECTORY.to_owned());
+        let ssh = Ssh { directory: directory.into(), configuration: None };
         Self {
             configuration: Configuration::new(&tree, policy.clone()),
-            hosts: Hosts::new(policy.clone(), deadline, REMOTE_DIRECTORY.into()),
+            hosts: Hosts::new(policy.clone(), deadline, ssh),
             network: Network::new(policy.clone(), deadline, None),
             policy,
             tree,
@@ -93,9 +97,15 @@ impl Machine {
         self
     }
 
-    /// Hosts have the remotes tree in this folder instead of [`REMOTE_DIRECTORY`].
+    /// Hosts have the remotes tree in this folder, whatever the policy says.
     pub fn with_remote_directory(mut self, directory: PathBuf) -> Self {
-        self.hosts = Hosts::new(self.policy.clone(), self.deadline, directory);
+        self.hosts.ssh().directory = directory;
+        self
+    }
+
+    /// ssh reads this configuration file in place of the user's and the system's.
+    pub fn with_ssh_configuration(mut self, file: PathBuf) -> Self {
+        self.hosts.ssh().configuration = Some(file);
         self
     }
 
@@ -122,7 +132,10 @@ impl Machine {
                 let mut executor = Tools::new(&self.policy, &self.tree, self.deadline);
                 Answer::Tools(tools::Executor::execute(&mut executor, effect))
             }
-            Effect::Transfer(_) => return Err(Failure::unsupported("pending")),
+            Effect::Transfer(effect) => {
+                let mut executor = Transfer::new(self.jail(), self.deadline);
+                Answer::Transfer(transfer::Executor::execute(&mut executor, effect))
+            }
             Effect::Hooks(effect) => Answer::Hooks(hooks::Executor::execute(&mut self.hooks()?, effect)),
             Effect::Locks(effect) => {
                 Answer::Locks(locks::Executor::execute(&mut self.locks.until(self.deadline), effect))
@@ -154,6 +167,12 @@ impl Machine {
     }
 
     fn perform(&mut self, effect: &Effect) -> Result<Answer, Failure> {
+        if let Effect::Transfer(transfer::Effect::Copy { source, target }) = effect
+            && source.on != target.on
+        {
+            let between = Between::new(self.jail(), &self.hosts, self.deadline);
+            return Ok(Answer::Transfer(transfer::Answer::Copy(between.copy(source, target))));
+        }
         let host = match effect.nodes().as_slice() {
             [] => None,
             [first, rest @ ..] if rest.iter().all(|node| node == first) => match first {

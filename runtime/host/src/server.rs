@@ -1,8 +1,7 @@
 //! The client of an effect server: a child that carries out effects under a policy, asked by frames on
 //! its standard input and answering on its standard output.
 
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use remotes_effect::deadline::Deadline;
@@ -11,7 +10,7 @@ use remotes_effect::{Answer, Effect};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::process::{Capture, Feed, end, last_line, poll, spawn};
+use crate::process::{Capture, Feed, end, kill, last_line, poll, with_pipes};
 
 /// Bytes of its standard error that are kept.
 const ERRORS: usize = 8 * 1024;
@@ -73,11 +72,7 @@ impl Server {
     pub fn start(command: &mut Command, hello: &Hello) -> Result<Self, ServerError> {
         let mut greeting = Vec::new();
         frame::write(&mut greeting, hello)?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = spawn(command, Vec::new()).map_err(ServerError::Start)?;
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (stdin, stdout, stderr) =
-            (pipes.0.map(OwnedFd::from), pipes.1.map(OwnedFd::from), pipes.2.map(OwnedFd::from));
+        let (mut child, [stdin, stdout, stderr]) = with_pipes(command).map_err(ServerError::Start)?;
         let ends = Feed::lasting(stdin, greeting)
             .and_then(|input| Ok((input, Capture::new(stdout, MAX_FRAME)?, Capture::new(stderr, ERRORS)?)));
         match ends {
@@ -159,12 +154,7 @@ impl Server {
 
     /// Empties the standard error, so that the server never waits for that; keeps its end.
     fn listen(&mut self) -> Result<(), ServerError> {
-        self.errors.advance().map_err(ServerError::Pipe)?;
-        let bytes = self.errors.bytes();
-        if bytes.len() > ERRORS {
-            bytes.drain(..bytes.len() - ERRORS);
-        }
-        Ok(())
+        self.errors.advance_to_end(ERRORS).map_err(ServerError::Pipe)
     }
 
     fn gone(&mut self) -> ServerError {
@@ -180,7 +170,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         // One that runs as somebody else cannot be killed: it ends by itself when its client has gone.
         self.input.close();
-        end(&mut self.child);
+        kill(&self.child);
+        // The action that ends now leaves the rest to the system; one that goes on reaps it later, or never.
+        let _ = self.child.try_wait();
     }
 }
 

@@ -5,12 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remotes_effect::deadline::Deadline;
-use remotes_effect::frame::{self, FrameError};
+use remotes_effect::frame::{self, FrameError, Hello};
 
 use crate::{Machine, Surroundings};
 
 /// No client may keep a server for longer.
-const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// The deadline that a client sends.
+pub(crate) fn deadline(hello: &Hello) -> Deadline {
+    Deadline::after(Duration::from_millis(hello.deadline_ms).min(LONGEST))
+}
 
 /// Serves effects on standard input and output, under the policy and until the deadline that the client
 /// sends; `tree` is this machine's remotes tree.
@@ -20,7 +25,7 @@ pub fn serve(tree: &Path) -> Result<(), FrameError> {
         Machine::new(Surroundings {
             policy: Arc::new(hello.policy.clone()),
             tree: tree.to_owned(),
-            deadline: Deadline::after(Duration::from_millis(hello.deadline_ms).min(LONGEST)),
+            deadline: deadline(hello),
             libvirt_server: tree.join("bin/remotes-libvirt"),
             // The driver's log is where the driver runs.
             log: Box::new(|_, _| {}),

@@ -83,7 +83,9 @@ impl Fault {
     pub fn lost(&self, link: &impl Link) -> bool {
         match self {
             Self::Refused(_) => false,
-            Self::Asking(said) | Self::Changing(said) => said.on_the_way() || !link.alive(),
+            // The daemon hands on errors of its own connections, to virtlogd say: only one that answers no
+            // more is lost.
+            Self::Asking(said) | Self::Changing(said) => !link.alive() || (said.on_the_way() && !link.answers()),
         }
     }
 
@@ -134,7 +136,7 @@ impl Said {
         kind(self.code, &self.message)
     }
 
-    /// Whether the error is one of the way to the daemon, not of the daemon's. `is_alive` alone would not do:
+    /// Whether the error may be one of the way to the daemon. `is_alive` alone would not do:
     /// a connection that delivered half a message is open and yet of no use.
     pub fn on_the_way(&self) -> bool {
         use ErrorNumber as E;

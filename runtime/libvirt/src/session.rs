@@ -83,8 +83,10 @@ impl Session {
 
 /// What may be lost.
 pub(crate) trait Link {
-    /// Whether it is as good as before.
+    /// Whether it is open.
     fn alive(&self) -> bool;
+    /// Whether the other end answers a question.
+    fn answers(&self) -> bool;
 }
 
 /// Does `work` on what is in the slot or, where nothing is, on what `open` opens. What was lost leaves the
@@ -155,6 +157,10 @@ impl Link for Connection {
     fn alive(&self) -> bool {
         self.0.is_alive().unwrap_or(false)
     }
+
+    fn answers(&self) -> bool {
+        self.0.get_lib_version().is_ok()
+    }
 }
 
 impl Deref for Connection {
@@ -188,13 +194,26 @@ mod tests {
     use super::{Link, is_local, repeated};
     use crate::fault::{Fault, Said};
 
-    /// A connection that is lost when it is told.
+    /// How a connection is after a fault.
+    #[derive(Clone, Copy, Default, PartialEq)]
+    enum After {
+        #[default]
+        Good,
+        /// open, but nothing comes back
+        Silent,
+        Closed,
+    }
+
     #[derive(Default)]
-    struct Fake(Cell<bool>);
+    struct Fake(Cell<After>);
 
     impl Link for Fake {
         fn alive(&self) -> bool {
-            !self.0.get()
+            self.0.get() != After::Closed
+        }
+
+        fn answers(&self) -> bool {
+            self.0.get() == After::Good
         }
     }
 
@@ -204,7 +223,7 @@ mod tests {
 
     /// Does work that fails in these ways, one after the other, and then succeeds: what comes of it, how
     /// many connections were made, and whether one is left.
-    fn after(faults: Vec<Fault>, lost: bool) -> (Result<(), FailureKind>, u32, bool) {
+    fn after(faults: Vec<Fault>, then: After) -> (Result<(), FailureKind>, u32, bool) {
         let (mut slot, opened, faults) = (None, Cell::new(0), RefCell::new(faults.into_iter()));
         let open = || {
             opened.set(opened.get() + 1);
@@ -212,7 +231,7 @@ mod tests {
         };
         let work = |link: &Fake| match faults.borrow_mut().next() {
             Some(fault) => {
-                link.0.set(lost);
+                link.0.set(then);
                 Err(fault)
             }
             None => Ok(()),
@@ -223,19 +242,28 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_is_done_again_and_what_was_is_not() {
+        use After::{Closed, Good, Silent};
         let broken = || said(ErrorNumber::SystemError, ErrorDomain::Rpc);
         let ordinary = || said(ErrorNumber::NoDomain, ErrorDomain::Qemu);
-        assert_eq!(after(vec![], false), (Ok(()), 1, true));
-        assert_eq!(after(vec![Fault::Asking(broken())], false), (Ok(()), 2, true));
-        assert_eq!(after(vec![Fault::Asking(ordinary())], true), (Ok(()), 2, true), "whatever libvirt said");
-        assert_eq!(after(vec![Fault::Asking(ordinary())], false), (Err(FailureKind::NotFound), 1, true));
+        assert_eq!(after(vec![], Good), (Ok(()), 1, true));
+        assert_eq!(after(vec![Fault::Asking(broken())], Silent), (Ok(()), 2, true));
+        assert_eq!(after(vec![Fault::Asking(ordinary())], Closed), (Ok(()), 2, true), "whatever libvirt said");
+        assert_eq!(after(vec![Fault::Asking(ordinary())], Good), (Err(FailureKind::NotFound), 1, true));
         let twice = vec![Fault::Asking(broken()), Fault::Asking(broken())];
-        assert_eq!(after(twice, false), (Err(FailureKind::Unavailable), 2, false));
-        assert_eq!(after(vec![Fault::Changing(broken())], false), (Err(FailureKind::Unknown), 1, false));
-        assert_eq!(after(vec![Fault::Changing(ordinary())], true), (Err(FailureKind::Unknown), 1, false));
-        assert_eq!(after(vec![Fault::Changing(ordinary())], false), (Err(FailureKind::NotFound), 1, true));
+        assert_eq!(after(twice, Silent), (Err(FailureKind::Unavailable), 2, false));
+        assert_eq!(after(vec![Fault::Changing(broken())], Silent), (Err(FailureKind::Unknown), 1, false));
+        assert_eq!(after(vec![Fault::Changing(ordinary())], Closed), (Err(FailureKind::Unknown), 1, false));
+        assert_eq!(after(vec![Fault::Changing(ordinary())], Good), (Err(FailureKind::NotFound), 1, true));
         let refused = vec![Fault::Refused(Failure::denied("no"))];
-        assert_eq!(after(refused, true), (Err(FailureKind::Denied), 1, true), "libvirt was not asked");
+        assert_eq!(after(refused, Closed), (Err(FailureKind::Denied), 1, true), "libvirt was not asked");
+    }
+
+    #[test]
+    fn an_error_of_the_daemons_own_connections_is_an_answer() {
+        let handed_on = || said(ErrorNumber::SystemError, ErrorDomain::Rpc);
+        for fault in [Fault::Asking(handed_on()), Fault::Changing(handed_on())] {
+            assert_eq!(after(vec![fault], After::Good), (Err(FailureKind::Failed), 1, true));
+        }
     }
 
     #[test]

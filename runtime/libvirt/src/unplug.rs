@@ -40,7 +40,13 @@ impl View<'_> {
         let watch = raw::Watch::new(&connection, &attentive)?;
         let device = Real { domain: &attentive, connection: &connection, watch, alias, c_alias };
         let left = self.deadline.left().saturating_sub(RESERVE);
-        unplug(&device, Duration::from_secs(seconds.into()).min(left))
+        unplug(&device, Duration::from_secs(seconds.into()).min(left)).map_err(|fault| {
+            // The session's own connection may be as good as before.
+            match fault.lost(&connection) {
+                true => Fault::Refused(fault.after_loss(&format!("domain {uuid}"), self.uri)),
+                false => fault,
+            }
+        })
     }
 }
 

@@ -35,6 +35,9 @@ pub enum Command {
     /// Put drivers into a remotes tree, take them out, verify them
     #[command(subcommand)]
     Tree(Tree),
+    /// Look at the virtual networks of this host
+    #[command(subcommand)]
+    Vnm(Vnm),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Write man pages into a folder
@@ -148,6 +151,19 @@ pub struct Remove {
     /// SUBSYSTEM/NAME to remove; may be given several times [default: all]
     #[arg(long = "driver", value_name = "SUBSYSTEM/NAME")]
     pub drivers: Vec<String>,
+}
+
+#[derive(Subcommand)]
+pub enum Vnm {
+    /// Show bridges, their ports, virtual machines, and the chains and sets of their security groups
+    Show(Show),
+}
+
+#[derive(Args)]
+pub struct Show {
+    /// Print a graph for Graphviz instead of a tree
+    #[arg(long, conflicts_with = "json")]
+    pub dot: bool,
 }
 
 #[derive(Args)]

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => commands::inspect::run(&arguments, cli.json),
         Command::Policy(command) => commands::policy::run(&command, cli.json),
         Command::Tree(command) => commands::tree::run(&command, cli.json),
+        Command::Vnm(command) => commands::vnm::run(&command, cli.json),
         Command::Completions(arguments) => commands::manual::completions(&arguments),
         Command::Man(arguments) => commands::manual::man(&arguments),
     };

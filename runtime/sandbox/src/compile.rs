@@ -32,11 +32,15 @@ pub fn component(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
         return Err(CompileError::Large(bytes.len()));
     }
     match bytes.get(..8) {
-        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => ComponentEncoder::default()
-            .validate(true)
-            .module(bytes)
-            .and_then(|encoder| encoder.encode())
-            .map_err(|error| CompileError::Encode(format!("{error:#}"))),
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
+            // The encoder takes a valid module for granted.
+            wasmparser::validate(bytes).map_err(|error| CompileError::Encode(error.to_string()))?;
+            ComponentEncoder::default()
+                .validate(true)
+                .module(bytes)
+                .and_then(|encoder| encoder.encode())
+                .map_err(|error| CompileError::Encode(format!("{error:#}")))
+        }
         Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(bytes.to_vec()),
         _ => Err(CompileError::NotWasm(bytes.iter().copied().take(8).collect())),
     }

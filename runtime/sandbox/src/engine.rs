@@ -34,6 +34,11 @@ pub fn engine(limits: &Limits) -> Result<Engine, EngineError> {
     config.epoch_interruption(true);
     config.max_wasm_stack(limits.stack_kib as usize * 1024);
     config.concurrency_support(false);
+    // A trap becomes one line with the driver's own words: where in the code it happened is told to nobody,
+    // and these tables are a sixth of what is mapped and hashed at every start.
+    config.generate_address_map(false);
+    config.native_unwind_info(false);
+    config.wasm_backtrace_max_frames(None);
     #[cfg(feature = "compiler")]
     config.cranelift_opt_level(wasmtime::OptLevel::Speed);
     Engine::new(&config).map_err(EngineError)

@@ -41,14 +41,24 @@ pub fn describe(effect: &Effect) -> String {
         line.push(' ');
         line.push_str(&what);
     }
-    if let Some(Node::Host(host)) = effect.nodes().first() {
-        line.push_str(&format!(" on {}", shown(host)));
+    // Of a copy between hosts, both.
+    match effect.nodes()[..] {
+        [from, to] if from != to => line.push_str(&format!(", from {} to {}", node(from), node(to))),
+        [Node::Host(host), ..] => line.push_str(&format!(" on {}", shown(host))),
+        _ => {}
     }
     line
 }
 
 fn shown(text: &str) -> String {
     one_line(&shortened(text, LONGEST))
+}
+
+fn node(node: &Node) -> String {
+    match node {
+        Node::Here => "here".to_owned(),
+        Node::Host(name) => shown(name),
+    }
 }
 
 fn at(place: &Place) -> String {

@@ -41,6 +41,9 @@ pub struct Simulation {
     pub here: Machine,
     /// Other machines by the name oned knows them by; one that is not here cannot be reached.
     pub hosts: BTreeMap<String, Machine>,
+    /// Folders that all machines share.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<String>,
     /// What drivers logged.
     pub log: Vec<Line>,
     /// Failures to come.
@@ -110,6 +113,12 @@ impl Simulation {
         self
     }
 
+    /// A folder that all machines share, with what the one that runs the driver has in it.
+    pub fn shared(mut self, folder: &str) -> Self {
+        self.shared.push(folder.to_owned());
+        self
+    }
+
     /// A key of the operator's configuration.
     pub fn configuration(mut self, key: &str, value: &str) -> Self {
         self.configuration.insert(key.to_owned(), value.to_owned());
@@ -174,6 +183,17 @@ impl Simulation {
 impl Executor for Simulation {
     fn execute(&mut self, effect: &Effect) -> Answer {
         self.effects += 1;
+        self.mirror(&Node::Here);
+        let answer = self.carry_out(effect);
+        if let Some(node) = effect.nodes().last() {
+            self.mirror(node);
+        }
+        answer
+    }
+}
+
+impl Simulation {
+    fn carry_out(&mut self, effect: &Effect) -> Answer {
         match due(&mut self.failures, effect) {
             None => dispatch(self, effect),
             Some((answer, Moment::Instead)) => answer,

@@ -45,7 +45,9 @@ fn attaches_and_detaches_disks() {
     let disk = "<disk type='file' device='disk'><source file='/e'/><target dev='vdb'/></disk>";
     says(detach(&mut world, UUID, disk, Scope::Live), NotFound, "device not found: disk vdb not found");
     attach(&mut world, UUID, disk, Scope::Live).unwrap();
-    assert!(xml(&mut world, UUID).unwrap().contains(disk));
+    // With the alias that libvirt gives it.
+    let there = disk.replace("</disk>", "<alias name='virtio-disk1'/></disk>");
+    assert!(xml(&mut world, UUID).unwrap().contains(&there));
     let twice = "XML error: target 'vdb' duplicated for disk sources '/e' and '/e'";
     says(attach(&mut world, UUID, disk, Scope::Live), Invalid, twice);
     detach(&mut world, UUID, "<disk><target dev='vdb'/></disk>", Scope::Live).unwrap();

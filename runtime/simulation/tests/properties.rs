@@ -27,11 +27,22 @@ fn world() -> Simulation {
         .here(|machine| machine.image("/w/b/a", Image::new("qcow2", 1 << 20)).file("/w/b/b", "4"))
         .domain(&one_5().replace("/var/lib/one//datastores/0/5/disk.0", "/w/b/a"), State::Running)
         .domain(&description("one-6", OTHER_UUID), State::ShutOff);
+    world.hosts.insert("b".to_owned(), Machine::new().file("/w/a/b", "5").link("/w/l", "a").directory("/w/b"));
     // As guests in a plan are.
-    world.here.libvirt.other_guests = Guest { agent: Agent::answering([]), ..Guest::default() };
+    let guest = || Guest { agent: Agent::answering(frozen()), ..Guest::default() };
+    world.here.libvirt.other_guests = guest();
+    world.hosts.values_mut().for_each(|machine| machine.libvirt.other_guests = guest());
     virt::snapshot_create(&mut world, UUID, "<domainsnapshot><name>s</name></domainsnapshot>").unwrap();
     virt::snapshot_create(&mut world, UUID, "<domainsnapshot><name>t</name></domainsnapshot>").unwrap();
     world
+}
+
+fn machines(world: &Simulation) -> impl Iterator<Item = &Machine> {
+    std::iter::once(&world.here).chain(world.hosts.values())
+}
+
+fn frozen() -> [(&'static str, serde_json::Value); 3] {
+    ["guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list", "guest-fsfreeze-thaw"].map(|name| (name, 0.into()))
 }
 
 fn check_domains(machine: &Machine) -> Result<(), TestCaseError> {
@@ -41,7 +52,11 @@ fn check_domains(machine: &Machine) -> Result<(), TestCaseError> {
         prop_assert_eq!(active, domain.id.is_some());
         prop_assert_eq!(active, domain.live.is_some());
         prop_assert!(active || domain.config.is_some(), "{} is neither active nor persistent", domain.name);
-        prop_assert!(active || (domain.power_off.is_none() && domain.unplugs.is_empty()));
+        prop_assert!(active || (domain.power_off.is_none() && domain.unplugs.is_empty() && domain.copies.is_empty()));
+        let parents = domain.checkpoints.values().filter_map(|checkpoint| checkpoint.parent.as_ref());
+        for name in parents {
+            prop_assert!(domain.checkpoints.contains_key(name), "no checkpoint {}", name);
+        }
         for unique in [Some(domain.name.clone()), Some(domain.uuid.clone()), domain.id.map(|id| id.to_string())] {
             prop_assert!(unique.is_none_or(|unique| seen.insert(unique)), "{} is there twice", domain.name);
         }
@@ -149,9 +164,21 @@ proptest! {
             let effect = seed.effect();
             let line = describe(&effect);
             prop_assert!(!line.chars().any(char::is_control) && line.len() < 1500, "{}", line);
-            world.execute(&effect);
-            check_domains(&world.here)?;
-            check_files(&world.here.files.root, 0)?;
+            let answer = world.execute(&effect);
+            for machine in machines(&world) {
+                check_domains(machine)?;
+                check_files(&machine.files.root, 0)?;
+            }
+            // Nobody runs in two places.
+            let active = |machine: &Machine| {
+                machine.libvirt.domains.iter().filter(|it| it.active()).map(|it| it.uuid.clone()).collect::<Vec<_>>()
+            };
+            if let Effect::Libvirt(libvirt::Effect::Migrate { .. }) = effect
+                && answer.failure().is_none()
+            {
+                let (here, there) = (active(&world.here), active(&world.hosts["b"]));
+                prop_assert!(here.iter().all(|uuid| !there.contains(uuid)), "{:?} {:?}", here, there);
+            }
         }
         let text = serde_json::to_string(&world).unwrap();
         prop_assert_eq!(serde_json::from_str::<Simulation>(&text).unwrap(), world);
@@ -162,12 +189,16 @@ proptest! {
         let mut world = world();
         for seed in seeds {
             let effect = seed.effect();
-            let before = world.here.clone();
+            let before = world.clone();
             // Guests go on while somebody looks.
-            let quiet = before.libvirt.domains.iter().all(|it| it.power_off.is_none() && it.unplugs.is_empty());
+            let quiet = machines(&before).all(|it| {
+                it.libvirt.domains.iter().all(|it| it.power_off.is_none() && it.unplugs.is_empty())
+            });
             if world.execute(&effect).failure().is_some() && quiet {
-                prop_assert_eq!(&world.here.files, &before.files, "{}", describe(&effect));
-                prop_assert_eq!(&world.here.libvirt.domains, &before.libvirt.domains, "{}", describe(&effect));
+                for (after, before) in machines(&world).zip(machines(&before)) {
+                    prop_assert_eq!(&after.files, &before.files, "{}", describe(&effect));
+                    prop_assert_eq!(&after.libvirt.domains, &before.libvirt.domains, "{}", describe(&effect));
+                }
             }
         }
     }
@@ -175,7 +206,7 @@ proptest! {
     #[test]
     fn a_plan_answers_as_the_world_would(seeds in vec(seed(), 1..40)) {
         let (mut real, mut copy) = (world(), world());
-        let before = real.here.clone();
+        let before = (real.here.clone(), real.hosts.clone());
         let mut watched = Watched { world: &mut real, changes: Vec::new() };
         let mut plan = Plan::new(&mut watched);
         let mut done = Vec::new();
@@ -190,6 +221,6 @@ proptest! {
         }
         prop_assert!(plan.steps().iter().all(Effect::changes));
         prop_assert_eq!(watched.changes, Vec::<&str>::new());
-        prop_assert_eq!(&real.here, &before);
+        prop_assert_eq!(&(real.here, real.hosts), &before);
     }
 }

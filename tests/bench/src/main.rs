@@ -3,6 +3,7 @@
 
 mod effects;
 mod measure;
+mod network;
 mod scene;
 
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ struct Options {
     /// Where the figures go as JSON
     #[arg(long, default_value = "target/bench.json")]
     output: PathBuf,
+    /// Only the rows of network actions
+    #[arg(long)]
+    network: bool,
     /// Only report the peak memory of the command that follows (used by this program itself)
     #[arg(long, hide = true, num_args = 1.., allow_hyphen_values = true)]
     peak: Vec<String>,
@@ -51,10 +55,14 @@ fn main() -> Result<()> {
         return memory::report(&options.peak);
     }
     let scene = Scene::new(&options.dist)?;
-    let mut rows = vec![stub(&scene, &options), effects::row()?, peak(&scene)?];
-    let machine = Machine::new(&scene)?;
-    rows.push(reboot(&machine, &options));
-    rows.push(native(&machine, &options)?);
+    let mut rows = Vec::new();
+    if !options.network {
+        rows.extend([stub(&scene, &options), effects::row()?, peak(&scene)?]);
+        let machine = Machine::new(&scene)?;
+        rows.push(reboot(&machine, &options));
+        rows.push(native(&machine, &options)?);
+    }
+    rows.extend(network::rows(&scene, &options)?);
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["WHAT", "OURS", "AGAINST", "FIGURE", "TARGET", ""]);
     for row in &rows {

@@ -1,6 +1,6 @@
 //! A tree in a temporary folder, and a machine on a libvirtd of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -27,6 +27,11 @@ impl Scene {
             bail!("remotes tree install: {status}");
         }
         Ok(Self { folder })
+    }
+
+    /// Something in the tree.
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join(below)
     }
 
     /// An action's stub with arguments.

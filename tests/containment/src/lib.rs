@@ -19,3 +19,5 @@ pub use grounds::{Grounds, Snapshot};
 pub use guest::Guest;
 pub use memory::{Entry, Memory};
 pub use trial::{Ended, Trial};
+
+include!(concat!(env!("OUT_DIR"), "/cases.rs"));

@@ -5,15 +5,21 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod calls;
 pub mod front_end;
+pub mod hosts;
+pub mod interruptions;
 pub mod outcome;
 pub mod processes;
+pub mod recorded;
 pub mod scene;
 pub mod snapshot;
 pub mod sshd;
 pub mod tree;
 
 pub use front_end::Stream;
+pub use hosts::Hosts;
+pub use interruptions::Interruptions;
 pub use outcome::Outcome;
 pub use scene::Scene;
 pub use snapshot::Snapshot;

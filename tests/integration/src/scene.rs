@@ -9,8 +9,7 @@ use tempfile::TempDir;
 
 use crate::{Outcome, Tree};
 
-/// The host's name, as oned would pass it.
-pub const HOST: &str = "node1";
+pub use crate::calls::{HOST, arguments, document, equipped, file, stdin};
 
 /// Everything is gone when it is dropped.
 pub struct Scene {
@@ -123,6 +122,28 @@ impl Scene {
         guest
     }
 
+    /// A new machine that runs, with what [`arguments`] of hot-plugging and the like are about.
+    pub fn equipped(&self, id: u32) -> Guest {
+        let guest = self.guest(id).with_qcow2().unwrap();
+        for name in ["disk.1", "disk.2"] {
+            std::fs::write(guest.folder.join(name), vec![0; 1 << 20]).unwrap();
+        }
+        Outcome::of(&mut self.command("deploy", &guest), &equipped(&guest)).succeeded(&format!("{}\n", guest.uuid));
+        guest.wait_up(1).unwrap();
+        guest
+    }
+
+    /// What the daemon says of a machine, in a table: the first two words of each line.
+    pub fn list(&self, command: &str, guest: &Guest) -> Vec<(String, String)> {
+        let outcome = self.virsh(&[command, &guest.name]);
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+        let words = |line: &str| {
+            let mut words = line.split_whitespace().map(str::to_owned);
+            (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+        };
+        outcome.stdout.lines().map(words).filter(|(first, _)| !first.is_empty()).collect()
+    }
+
     /// Asks the daemon itself.
     pub fn virsh(&self, arguments: &[&str]) -> Outcome {
         let mut command = Command::new("virsh");
@@ -192,45 +213,6 @@ pub fn journal(path: &Path) -> Vec<Value> {
     // The last one may be half written.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
-}
-
-/// A file in the machine's folder.
-pub fn file(guest: &Guest, name: &str) -> String {
-    guest.folder.join(name).display().to_string()
-}
-
-/// The machine's number: its folder is called so.
-fn id(guest: &Guest) -> &str {
-    guest.folder.file_name().unwrap().to_str().unwrap()
-}
-
-/// What oned passes to an action.
-pub fn arguments(action: &str, guest: &Guest) -> Vec<String> {
-    let id = id(guest).to_owned();
-    let (uuid, host) = (guest.uuid.clone(), HOST.to_owned());
-    match action {
-        "deploy" => vec![file(guest, "deployment.0"), host.clone(), id, host],
-        "save" => vec![uuid, file(guest, "checkpoint"), host.clone(), id, host],
-        "restore" => vec![file(guest, "checkpoint"), host.clone(), uuid, id, host],
-        _ => vec![uuid, host.clone(), id, host],
-    }
-}
-
-/// What oned has on the action's standard input, as far as actions read it.
-pub fn stdin(action: &str, guest: &Guest) -> String {
-    match action {
-        "deploy" => format!("{}\n", guest.xml()),
-        _ => document(guest, "qcow2"),
-    }
-}
-
-/// The action's document, in a system datastore with this transfer driver.
-pub fn document(guest: &Guest, driver: &str) -> String {
-    let (id, uuid) = (id(guest), &guest.uuid);
-    format!(
-        "<VMM_DRIVER_ACTION_DATA><HOST>{HOST}</HOST><DEPLOY_ID>{uuid}</DEPLOY_ID><VM><ID>{id}</ID></VM>\
-         <DATASTORE><TM_MAD><![CDATA[{driver}]]></TM_MAD></DATASTORE></VMM_DRIVER_ACTION_DATA>\n"
-    )
 }
 
 /// Runs a program of the system and expects it to succeed.

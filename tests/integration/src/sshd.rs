@@ -1,116 +1,31 @@
-//! An sshd of the test's own on loopback, with its own host key, and a client's configuration for it.
+//! An sshd of the test's own on loopback, as the host that oned would know by [`HOST`].
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
-use remotes_test_support::until;
-use tempfile::TempDir;
-
-use crate::scene::{HOST, system};
+use crate::scene::HOST;
 
 /// Runs until it is dropped. `ssh -F CONFIG HOST` reaches it.
-pub struct Sshd {
-    folder: TempDir,
-    daemon: Child,
-}
+pub struct Sshd(remotes_test_support::Sshd);
 
 impl Sshd {
     /// Starts it. Sessions find these variables in their environment.
     pub fn start(environment: &[(&str, &str)]) -> Self {
-        let folder = crate::scene::folder();
-        for key in ["host_key", "user_key"] {
-            let path = folder.path().join(key).display().to_string();
-            system("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", key, "-f", &path]);
-        }
-        std::fs::copy(folder.path().join("user_key.pub"), folder.path().join("authorized_keys")).unwrap();
-        let host_key = std::fs::read_to_string(folder.path().join("host_key.pub")).unwrap();
-        std::fs::write(folder.path().join("known_hosts"), format!("{HOST} {host_key}")).unwrap();
-        // Another process may take the port between the search and the start.
-        let daemon = (0..5).find_map(|_| start(folder.path(), environment));
-        let log = || std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-        let daemon = daemon.unwrap_or_else(|| panic!("sshd (package openssh-server) does not start: {}", log()));
-        Self { folder, daemon }
+        Self(remotes_test_support::Sshd::start(&[HOST], environment).unwrap())
     }
 
     /// The client's configuration file.
     pub fn client(&self) -> PathBuf {
-        self.folder.path().join("client")
+        self.0.client()
     }
 
     /// A client that knows the host.
     pub fn ssh(&self) -> Command {
-        let mut command = Command::new("ssh");
-        command.arg("-F").arg(self.client());
-        command
+        self.0.ssh()
     }
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        self.0.log()
     }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-    }
-}
-
-fn start(folder: &Path, environment: &[(&str, &str)]) -> Option<Child> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    let at = |name: &str| folder.join(name).display().to_string();
-    let variables: String = environment.iter().map(|(name, value)| format!(" \"{name}={value}\"")).collect();
-    let variables = if variables.is_empty() { String::new() } else { format!("SetEnv{variables}\n") };
-    let server = format!(
-        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\n\
-         StrictModes no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
-         KbdInteractiveAuthentication no\nUseDNS no\nPrintMotd no\nPrintLastLog no\nMaxStartups 100\n\
-         Subsystem sftp internal-sftp\n{variables}",
-        at("host_key"),
-        at("authorized_keys"),
-    );
-    std::fs::write(folder.join("server"), server).unwrap();
-    let client = format!(
-        "Host {HOST}\nHostName 127.0.0.1\nPort {port}\nHostKeyAlias {HOST}\nIdentityFile {}\nIdentitiesOnly yes\n\
-         UserKnownHostsFile {}\nGlobalKnownHostsFile /dev/null\nStrictHostKeyChecking yes\nBatchMode yes\n\
-         LogLevel ERROR\nControlMaster no\nControlPath none\n",
-        at("user_key"),
-        at("known_hosts"),
-    );
-    std::fs::write(folder.join("client"), client).unwrap();
-    let log = std::fs::File::create(folder.join("log")).unwrap();
-    let mut daemon = command()
-        .args(["-D", "-e", "-f", &at("server")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let accepts = until("sshd", || {
-        let ended = daemon.try_wait()?.is_some();
-        Ok((ended || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()).then_some(!ended))
-    });
-    match accepts {
-        Ok(true) => Some(daemon),
-        _ => {
-            let _ = daemon.kill();
-            let _ = daemon.wait();
-            None
-        }
-    }
-}
-
-/// sshd insists on being started by its full path, and as root on a folder that the system's service
-/// makes: where there is none, it gets one in a mount namespace of its own.
-fn command() -> Command {
-    const PROGRAM: &str = "/usr/sbin/sshd";
-    if !rustix::process::geteuid().is_root() || Path::new("/run/sshd").is_dir() {
-        return Command::new(PROGRAM);
-    }
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c"]);
-    command.args(["mount -t tmpfs -o mode=755 run /run && mkdir -m 755 /run/sshd && exec \"$@\"", "sshd", PROGRAM]);
-    command
 }

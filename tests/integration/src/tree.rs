@@ -1,7 +1,7 @@
 //! Remotes trees, laid by the staged program.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::Outcome;
 
@@ -130,9 +130,4 @@ impl Tree {
         let text = |row: &serde_json::Value, key: &str| row[key].as_str().map(str::to_owned);
         (outcome.code, rows.iter().map(|row| (text(row, "what").unwrap(), text(row, "problem"))).collect())
     }
-}
-
-/// A command that finds nothing on its standard input, for those that do not read it.
-pub fn silent(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null())
 }

@@ -75,7 +75,7 @@ fn every_other_command_of_the_readme_is_accounted_for() {
         words
     });
     for words in table {
-        let nested = matches!(words[0], "tree" | "policy");
+        let nested = matches!(words[0], "tree" | "policy" | "vnm");
         let name: Vec<&str> =
             words[..if nested { 2 } else { 1 }].iter().map(|word| word.trim_end_matches('`')).collect();
         let outcome = Outcome::of(remotes().args(&name).arg("--help"), "");

@@ -38,6 +38,20 @@ const TARGETS: [&str; 2] = ["xt_MASQUERADE", "xt_tcpudp"];
 /// Programs that the runtime or a case calls.
 const PROGRAMS: [&str; 5] = ["/bin/sh", "/bin/cat", "/sbin/ip", "/sbin/bridge", "/sbin/ipset"];
 
+/// Those of Open vSwitch, and what starts its daemons.
+const SWITCH: [&str; 7] = [
+    "/usr/bin/setpriv",
+    "/usr/bin/ovsdb-tool",
+    "/usr/bin/ovs-vsctl",
+    "/usr/bin/ovs-ofctl",
+    "/usr/bin/ovs-appctl",
+    "/usr/sbin/ovsdb-server",
+    "/usr/sbin/ovs-vswitchd",
+];
+
+/// What its database is made of.
+const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+
 /// Names under which iptables is called.
 const IPTABLES: [&str; 6] =
     ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
@@ -60,7 +74,8 @@ pub fn image(kernel: &Kernel, init: &Path, tree: &Path, golden: &Path) -> Vec<u8
     for (number, path) in kernel.modules(&names).iter().enumerate() {
         image.copy(path, Path::new(&format!("/modules/{number:03}")));
     }
-    PROGRAMS.iter().for_each(|path| program(&mut image, Path::new(path)));
+    PROGRAMS.iter().chain(&SWITCH).for_each(|path| program(&mut image, Path::new(path)));
+    image.copy(Path::new(SCHEMA), Path::new(SCHEMA));
     iptables(&mut image);
     for name in ["remotes-action", "remotes-libvirt"] {
         libraries(&mut image, &tree.join("bin").join(name));

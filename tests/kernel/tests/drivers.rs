@@ -30,7 +30,7 @@ fn drivers_on_a_debian_kernel() {
     let program = folder("REMOTES_DIST", "dist").join("bin/remotes");
     assert!(program.is_file(), "{}: run `make build`, which stages it", program.display());
     let tree = tempfile::tempdir().unwrap();
-    let names = ["bridge", "fw", "vxlan", "802.1Q", "nodeport", "elastic"];
+    let names = ["bridge", "fw", "vxlan", "802.1Q", "nodeport", "elastic", "ovswitch", "ovswitch_vxlan"];
     let drivers = names.iter().flat_map(|name| ["--driver".to_owned(), format!("vnm/{name}")]);
     let installed = Command::new(&program).args(["tree", "install"]).args(drivers).arg(tree.path()).output().unwrap();
     assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
@@ -43,8 +43,15 @@ fn drivers_on_a_debian_kernel() {
     assert!(!console.lines().any(|line| line.starts_with(FAILED)), "{}", console.0);
     assert!(console.lines().any(|line| line == END), "the machine did not come to its end\n{}", console.0);
     // A few of those that only this kernel can do, and of those that every kernel can.
-    for case in ["07-bridge-post-vlan-trunk", "43-8021q-pre", "47-8021q-post-cvlans", "15-fw-post-net"] {
+    for case in [
+        "07-bridge-post-vlan-trunk",
+        "43-8021q-pre",
+        "47-8021q-post-cvlans",
+        "15-fw-post-net",
+        "50-ovswitch-post-vlan",
+        "56-ovswitch-vxlan-pre",
+    ] {
         assert!(passed.contains(&case), "{case}\n{}", console.0);
     }
-    assert!(passed.len() >= 38, "only {} cases\n{}", passed.len(), console.0);
+    assert!(passed.len() >= 46, "only {} cases\n{}", passed.len(), console.0);
 }

@@ -16,9 +16,11 @@
 mod daemon;
 mod guest;
 mod pair;
+mod sshd;
 mod wait;
 
 pub use daemon::PrivateLibvirt;
 pub use guest::{Format, Guest, guest_disk};
 pub use pair::{Pair, Side};
+pub use sshd::Sshd;
 pub use wait::until;

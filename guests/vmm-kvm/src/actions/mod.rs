@@ -8,6 +8,8 @@ pub mod detach_disk;
 pub mod detach_nic;
 pub mod exec;
 pub mod exec_cancel;
+pub mod migrate;
+pub mod migrate_local;
 pub mod prereconfigure;
 pub mod reboot;
 pub mod reconfigure;

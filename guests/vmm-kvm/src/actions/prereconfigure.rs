@@ -1,9 +1,14 @@
 //! Ejects the contextualization CD before its content changes.
 
 use remotes_sdk::libvirt::{self, Scope};
+use remotes_sdk::wait::retry_when;
 use remotes_sdk::{Explain, Failure, debug, here};
 
 use crate::device::{live, media};
+use crate::domain::passing;
+
+/// How often the tray is to be opened, a second apart.
+const TRIES: u64 = 3;
 
 pub fn run(id: &str, target: &str) -> Result<(), Failure> {
     if target.is_empty() {
@@ -15,7 +20,8 @@ pub fn run(id: &str, target: &str) -> Result<(), Failure> {
         debug!("CDROM already ejected");
         return Ok(());
     };
-    libvirt::update_device(&here(), id, &empty, Scope::Live, true).explain(could_not)
+    // After a restore the guest may need a moment before it opens the tray.
+    retry_when(TRIES, 1, passing, || libvirt::update_device(&here(), id, &empty, Scope::Live, true)).explain(could_not)
 }
 
 /// The description of the drive.

@@ -2,14 +2,12 @@
 
 use remotes_sdk::libvirt::{self, Scope};
 use remotes_sdk::vm::Action;
-use remotes_sdk::wait::until;
-use remotes_sdk::xml::{Document, Tag};
+use remotes_sdk::xml::{Document, Element, Tag};
 use remotes_sdk::{Explain, Failure, here, info};
 
+use crate::device::live;
+use crate::device::unplug::unplug;
 use crate::memory;
-
-/// Seconds for the guest to let memory go, beyond those that libvirt waits by itself.
-const LET_GO: u64 = 5;
 
 pub fn run(id: &str, action: &str) -> Result<(), Failure> {
     if action.trim().is_empty() {
@@ -68,12 +66,34 @@ fn plug(id: &str, memory: u64, before: u64) -> Result<(), Failure> {
     if memory > before {
         return libvirt::attach_device(&here(), id, &module, Scope::Live);
     }
-    libvirt::detach_device(&here(), id, &module, Scope::Live)?;
-    let has_gone = || Ok(total(&Document::parse(&libvirt::xml(&here(), id)?)?) != total(&document));
-    match until(LET_GO, |_| has_gone())? {
+    let size = kib(memory.abs_diff(before))?;
+    let before = total(&document);
+    // Once it has shrunk, what is left of the same size is another module.
+    let plugged_in = || {
+        let xml = live::description(id)?;
+        match total(&Document::parse(&xml)?) == before {
+            true => live::find(&xml, "memory", |device| is_module(device, size, node)),
+            false => Ok(None),
+        }
+    };
+    match unplug(id, plugged_in)? {
         true => Ok(()),
-        false => Err(Failure::busy("the guest does not let the memory go")),
+        false => Err(Failure::not_found(format!("no memory of {} MiB was plugged in as one piece", size / 1024))),
     }
+}
+
+/// Whether a memory module has this size in KiB and is on this node.
+fn is_module(device: Element<'_, '_>, size: u64, node: Option<&str>) -> bool {
+    let kib = device.first("target/size").and_then(|element| {
+        let unit = match element.attribute("unit").unwrap_or("KiB") {
+            "KiB" | "k" | "K" => 1,
+            "MiB" | "M" => 1024,
+            "GiB" | "G" => 1024 * 1024,
+            _ => return None,
+        };
+        element.value()?.trim().parse::<u64>().ok()?.checked_mul(unit)
+    });
+    kib == Some(size) && device.text("target/node").map(str::trim).unwrap_or("0") == node.unwrap_or("0")
 }
 
 /// Memory in KiB, with all that is plugged in.

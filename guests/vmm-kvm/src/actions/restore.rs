@@ -2,11 +2,11 @@
 
 use remotes_sdk::libvirt::{self, Domain, State};
 use remotes_sdk::wait::retry_when;
-use remotes_sdk::{Explain, Failure, FailureKind, at, filesystem, here, info, parent, settings, warning};
+use remotes_sdk::{Explain, Failure, FailureKind, at, filesystem, here, info, parent, settings};
 
 use crate::domain::{active, passing};
 use crate::relocation::relocated;
-use crate::{hooks, memory, snapshots};
+use crate::{guest_clock, hooks, memory, snapshots};
 
 pub fn run(checkpoint: &str, host: &str, id: &str, vm_id: u32, action: &str) -> Result<(), Failure> {
     let could_not = || format!("Could not restore from {checkpoint}");
@@ -24,7 +24,7 @@ pub fn run(checkpoint: &str, host: &str, id: &str, vm_id: u32, action: &str) -> 
     // A stock driver may have left it.
     filesystem::remove(&at(format!("{checkpoint}.xml")), false).or_warn("a stale description is left");
     snapshots::redefine(&name, parent(checkpoint), || Ok(libvirt::find(&here(), &name)?.uuid));
-    sync_time(&name);
+    guest_clock::synchronise(&here(), &name);
     Ok(())
 }
 
@@ -48,18 +48,4 @@ fn start(checkpoint: &str, host: &str, id: &str, vm_id: u32, action: &str, name:
 
 fn is_running(name: &str) -> bool {
     matches!(active(name), Ok(Some(Domain { state: State::Running | State::Blocked, .. })))
-}
-
-/// Sets the guest's clock through its agent, which has slept as long as the guest. Never fatal.
-fn sync_time(name: &str) {
-    match settings::yes("SYNC_TIME") {
-        Ok(true) => {
-            let synced = retry_when(2, 1, passing, || libvirt::sync_time(&here(), name));
-            if let Err(failure) = synced {
-                info!("the guest's clock is not set: {}", failure.message);
-            }
-        }
-        Ok(false) => {}
-        Err(failure) => warning!("the guest's clock is not set: {}", failure.message),
-    }
 }

@@ -5,11 +5,17 @@ use remotes_sdk::xml::{Document, escape};
 
 /// A drive's description without its medium; none where it has none.
 pub fn ejected(drive: &str) -> Result<Option<String>, Failure> {
+    match medium(drive)? {
+        Some(_) => without_source(drive).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// libvirt leaves an empty `<source index='3'/>` in a drive that it has emptied.
+fn without_source(drive: &str) -> Result<String, Failure> {
     let document = Document::parse(drive)?;
-    Ok(document.first("source").map(|source| {
-        let range = source.range();
-        format!("{}{}", &drive[..range.start], &drive[range.end..])
-    }))
+    let range = document.first("source").map_or(0..0, |source| source.range());
+    Ok(format!("{}{}", &drive[..range.start], &drive[range.end..]))
 }
 
 /// The path of the medium in a drive.
@@ -19,8 +25,19 @@ pub fn medium(drive: &str) -> Result<Option<String>, Failure> {
     Ok(source.and_then(|source| source.attribute("file").or_else(|| source.attribute("dev"))).map(str::to_owned))
 }
 
+/// A drive's description with another medium of the same kind.
+pub fn exchanged(drive: &str, path: &str) -> Result<String, Failure> {
+    let document = Document::parse(drive)?;
+    let source = document.first("source");
+    let range = source.and_then(|source| source.attribute_range("file").or_else(|| source.attribute_range("dev")));
+    let range = range.ok_or_else(|| Failure::invalid("a drive without medium has none to exchange"))?;
+    Ok(format!("{}{}{}", &drive[..range.start], escape(path), &drive[range.end..]))
+}
+
 /// An empty drive's description with a medium in it: a file, or a block device.
 pub fn inserted(drive: &str, path: &str, block: bool) -> Result<String, Failure> {
+    // Of two sources libvirt takes the first, and reports success.
+    let drive = &without_source(drive)?;
     let document = Document::parse(drive)?;
     let root = document.root();
     let (kind, attribute) = if block { ("block", "dev") } else { ("file", "file") };
@@ -30,4 +47,26 @@ pub fn inserted(drive: &str, path: &str, block: bool) -> Result<String, Failure>
     };
     let source = format!("<source {attribute}='{}'/>", escape(path));
     Ok(format!("{}{kind}{}{source}{}", &drive[..range.start], &drive[range.end..target], &drive[target..]))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// As libvirt 9.0 describes a drive that was emptied.
+    const EMPTY: &str = "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source index='3'/>\
+        <backingStore/><target dev='sda' bus='sata'/><readonly/></disk>";
+
+    #[test]
+    fn an_empty_drive_has_no_medium_and_takes_one() {
+        assert_eq!(medium(EMPTY).unwrap(), None);
+        assert_eq!(ejected(EMPTY).unwrap(), None);
+        let full = inserted(EMPTY, "/d/disk.1", false).unwrap();
+        assert_eq!(full.matches("<source").count(), 1);
+        assert_eq!(medium(&full).unwrap().as_deref(), Some("/d/disk.1"));
+        let empty = ejected(&full).unwrap().unwrap();
+        assert_eq!(empty, EMPTY.replace("<source index='3'/>", ""));
+        assert_eq!(medium(&inserted(&empty, "/d/disk.1", true).unwrap()).unwrap().as_deref(), Some("/d/disk.1"));
+    }
 }

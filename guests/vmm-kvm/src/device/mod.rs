@@ -7,3 +7,4 @@ pub mod media;
 pub mod nic;
 pub mod pci;
 pub mod source;
+pub mod unplug;

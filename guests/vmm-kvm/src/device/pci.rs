@@ -71,13 +71,20 @@ impl Device {
 
     /// Whether the domain of this description has it.
     pub fn is_in(&self, xml: &str) -> Result<bool, Failure> {
+        Ok(self.find_in(xml)?.is_some())
+    }
+
+    /// Its part of a domain's description: a virtual function is there as an interface.
+    pub fn find_in(&self, xml: &str) -> Result<Option<String>, Failure> {
         let document = Document::parse(xml)?;
-        let sources = ["hostdev", "interface"].into_iter().flat_map(|kind| document.descendants(kind));
-        let mut addresses = sources.filter_map(|device| device.first("source/address"));
-        Ok(addresses.any(|address| match self {
-            Self::Mediated(uuid) => address.attribute("uuid").is_some_and(|other| other.eq_ignore_ascii_case(uuid)),
-            Self::Pci(parts) => is_at(address, &parts.each_ref().map(String::as_str)),
-        }))
+        let mut devices = ["hostdev", "interface"].into_iter().flat_map(|kind| document.descendants(kind));
+        let found = devices.find(|device| {
+            device.first("source/address").is_some_and(|address| match self {
+                Self::Mediated(uuid) => address.attribute("uuid").is_some_and(|it| it.eq_ignore_ascii_case(uuid)),
+                Self::Pci(parts) => is_at(address, &parts.each_ref().map(String::as_str)),
+            })
+        });
+        Ok(found.map(|device| xml[device.range()].to_owned()))
     }
 }
 

@@ -302,6 +302,6 @@ fn a_disk_that_is_not_there_is_detached() {
 
 #[test]
 fn a_detach_whose_answer_is_lost_counts_by_what_it_did() {
-    let host = host(plugged(Reaction::AfterPolls(0)).losing("libvirt.detach-device", 1, Failure::unknown("lost")));
+    let host = host(plugged(Reaction::AfterPolls(0)).losing("libvirt.unplug-device", 1, Failure::unknown("lost")));
     detach(&host).value();
 }

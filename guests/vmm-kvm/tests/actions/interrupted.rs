@@ -51,7 +51,7 @@ fn everywhere(start: &Simulation, action: impl Fn() -> Result<(), Failure>, agai
     effects
 }
 
-fn deploy() -> Result<(), Failure> {
+pub fn deploy() -> Result<(), Failure> {
     let description = domain(&format!(
         "<os><type arch='x86_64'>hvm</type><nvram format='qcow2'>{FOLDER}/vm_VARS.fd</nvram></os>\
          <devices><disk type='file' device='disk'><source file='{FOLDER}/disk.0'/><target dev='vda'/></disk>\
@@ -60,12 +60,12 @@ fn deploy() -> Result<(), Failure> {
     Kvm::deploy(DEPLOYMENT.into(), description, "node1".into()).map(drop)
 }
 
-fn cancel() -> Result<(), Failure> {
+pub fn cancel() -> Result<(), Failure> {
     Kvm::cancel(UUID.into(), "node1".into(), String::new())
 }
 
 /// A machine with all that a deploy prepares.
-fn demanding() -> Simulation {
+pub fn demanding() -> Simulation {
     let folder = "/var/lib/one/datastores/101/1";
     let state = archive(&[("tpm/tpm2-00.permall", "from backup")]);
     let vm = format!("<VM><USER_TEMPLATE><TPM_STATE>{state}</TPM_STATE></USER_TEMPLATE></VM>");
@@ -146,7 +146,7 @@ fn restore_can_be_repeated() {
 }
 
 /// A machine whose devices come and go.
-fn equipped() -> Simulation {
+pub fn equipped() -> Simulation {
     let guest = Guest { agent: Agent::answering([("guest-exec", json!({ "pid": 7 }))]), ..Guest::default() };
     running(&domain(&format!(
         "<vcpu current='1'>4</vcpu>{OS}<cpu><numa><cell id='0' cpus='0-3' memory='65536'/></numa></cpu><devices>\

@@ -2,13 +2,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cancel;
+mod complaints;
 mod deploy;
 mod disk;
 mod exec;
 mod firmware;
 mod fixture;
 mod interrupted;
+mod interrupted_migration;
+mod kills;
+mod kvmrc;
 mod media;
+mod migrate_datastore;
+mod migrate_disks;
+mod migrate_host;
+mod migration;
 mod nic;
 mod power;
 mod recorded;

@@ -89,6 +89,8 @@ fn failures_name_drive_and_medium() {
     assert_eq!(call.failure().kind, FailureKind::Exists);
     assert_eq!(call.failure().message, "Could not insert CDROM /var/lib/one/datastores/101/1/other to sda");
 
-    let host2 = host(running(&full()).failing("libvirt.update-device", 1, Failure::failed("no")));
-    assert_eq!(eject(&host2, "sda").failure(), &Failure::failed("Could not eject CDROM sda"));
+    let stuck =
+        (1..=3).fold(running(&full()), |world, nth| world.failing("libvirt.update-device", nth, Failure::failed("no")));
+    let call = eject(&host(stuck), "sda");
+    assert_eq!((call.failure(), call.paused()), (&Failure::failed("Could not eject CDROM sda"), 2000));
 }

@@ -151,7 +151,7 @@ fn the_guests_address_is_used_where_it_is_free() {
     let guest =
         "<VM_DOMAIN>0x0000</VM_DOMAIN><VM_BUS>0x01</VM_BUS><VM_SLOT>0x02</VM_SLOT><VM_FUNCTION>0x0</VM_FUNCTION>";
     let address = "<address type='pci' domain='0x0000' bus='0x01' slot='0x02' function='0x0'/>";
-    let bridge = "<controller type='pci'><alias name='pci.1'/></controller>";
+    let bridge = "<controller type='pci' index='1'></controller>";
     let taken = "<memballoon><address type='pci' domain='0' bus='1' slot='0x2' function='0'/></memballoon>";
     for (devices, expected) in [("", false), (bridge, true), (&*format!("{bridge}{taken}"), false)] {
         let xml = given(&attach(&host(running(&with_devices(devices))), &pci(&format!("{PCI}{guest}"))));
@@ -189,7 +189,7 @@ fn an_interface_of_any_type_is_unplugged() {
 fn a_guest_that_holds_its_interface_is_asked_as_often_as_configured() {
     for (value, tries) in [("2", 2), ("", 3)] {
         let call = detach(&host(plugged(Reaction::Ignores).configuration("VIRSH_RETRIES", value)), &nic(""));
-        assert_eq!(call.count("libvirt.detach-device"), tries);
+        assert_eq!(call.count("libvirt.unplug-device"), tries);
         assert_eq!(call.failure(), &Failure::busy(format!("Error detaching interface ({MAC})")));
     }
 }
@@ -199,7 +199,7 @@ fn without_an_address_nothing_is_unplugged() {
     let host = host(plugged(Reaction::AfterPolls(0)));
     let call = host.call(|| Kvm::detach_nic(UUID.into(), String::new(), action("", "qcow2")));
     assert_eq!(call.failure().kind, FailureKind::Invalid);
-    assert_eq!(call.count("libvirt.detach-device"), 0);
+    assert_eq!(call.count("libvirt.unplug-device"), 0);
 }
 
 #[test]

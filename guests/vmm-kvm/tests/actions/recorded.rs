@@ -57,6 +57,13 @@ fn call(action: &str, recorded: &Recorded) -> Call {
             vm_id: argument(3).parse().unwrap(),
             action: document,
         },
+        "migrate" => Call::Migrate {
+            deploy_id: argument(0),
+            destination: argument(1),
+            source: argument(2),
+            vm_id: argument(3).parse().unwrap(),
+            action: document,
+        },
         "attach_disk" => Call::AttachDisk {
             deploy_id: argument(0),
             path: argument(1),
@@ -170,6 +177,54 @@ fn a_restore_answers_as_the_stock_driver_did() {
         host.call(|| remotes_sdk::libvirt::save(&remotes_sdk::here(), uuid, checkpoint)).value();
         assert_eq!(run(&host, "restore", &recorded), Ok(recorded.stdout.clone()), "{}", file.display());
         assert_eq!(host.simulation().domains().count(), 1);
+    }
+}
+
+/// Between two hosts as those were: shared storage on what libvirt takes for none, and storage of their own.
+#[test]
+fn migrations_answer_as_the_stock_driver_did() {
+    for (file, recorded) in recorded("migrate") {
+        let (uuid, destination, id) = (&recorded.argv[0], &recorded.argv[1], &recorded.argv[3]);
+        let document = Action::parse(&recorded.stdin).unwrap();
+        let shared = document.text("DATASTORE/TEMPLATE/SHARED") == Some("YES");
+        let folder = format!("{}/{id}", remotes_sdk::clean(document.text("DATASTORE/BASE_PATH").unwrap()));
+        let description = domain(&format!(
+            "<os><type>hvm</type></os><devices><disk type='file' device='disk'>             <driver name='qemu' type='qcow2' cache='none'/><source file='{folder}/disk.0.snap/0'/><target dev='vda'/></disk>             <disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='{folder}/disk.1'/>             <target dev='sda'/><readonly/></disk></devices>"
+        ));
+        let description = description.replace("one-1<", &format!("one-{id}<")).replace(crate::fixture::UUID, uuid);
+        let files = |machine: remotes_sdk::testing::Machine| {
+            let image = remotes_sdk::testing::Image::new("qcow2", 1 << 26);
+            machine
+                .checked_disks()
+                .image(&format!("{folder}/disk.0.snap/0"), image)
+                .link(&format!("{folder}/disk.0"), "disk.0.snap/0")
+                .file(&format!("{folder}/disk.1"), "context")
+        };
+        let other = remotes_sdk::testing::Machine::new().checked_disks().directory("/var/lib/one/datastores");
+        let other = if shared { files(other) } else { other };
+        let world = empty().here(files).domain(&description, State::Running).host(destination, other);
+        // kvmrc said so in all calls but the first one.
+        let unsafe_ones = recorded.stderr.contains("--unsafe");
+        let world = world.configuration("MIGRATE_OPTIONS", if unsafe_ones { "--unsafe" } else { "" });
+        let host = host(world);
+        let answer = run(&host, "migrate", &recorded);
+        let simulation = host.simulation();
+        let there = simulation.hosts[destination].find(uuid);
+        match recorded.exit {
+            0 => {
+                assert_eq!(answer, Ok(recorded.stdout), "{}", file.display());
+                assert_eq!(there.map(|domain| domain.state), Some(State::Running));
+                assert!(simulation.here.find(uuid).is_none());
+            }
+            _ => {
+                let line =
+                    format!("Error migrating VM {uuid}: Unsafe migration: Migration without shared storage is unsafe");
+                assert_eq!(answer, Err(line.clone()));
+                // oned shows the same sentence.
+                assert!(recorded.stderr.contains(&line.replace(": Unsafe", ": error: Unsafe")));
+                assert!(there.is_none() && simulation.here.find(uuid).is_some());
+            }
+        }
     }
 }
 

@@ -14,6 +14,9 @@ pub use lines::{failure_line, log_line};
 /// No document that oned sends is longer than this (bytes).
 pub const LARGEST_STDIN: u64 = 16 * 1024 * 1024;
 
+/// The front-end reads standard output until this mark, wherever it stands.
+const END_OF_OUTPUT: &str = "EOF_OUT";
+
 /// A call that cannot be made of what the program was given.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum ConventionError {

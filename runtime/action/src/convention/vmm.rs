@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use remotes_effect::types::{Failure, FailureKind};
 use remotes_effect::vmm::{Call, Reply};
 
-use super::{ConventionError, Printed, failure_line};
+use super::{ConventionError, END_OF_OUTPUT, Printed, failure_line};
 
 /// Makes the typed call.
 pub fn call(action: &str, argv: &[String], stdin: &[u8]) -> Result<Call, ConventionError> {
@@ -166,9 +166,6 @@ pub fn print(call: &Call, reply: &Reply) -> Printed {
         reply => reply.failure().map_or_else(Printed::default, |failure| print_failure(call, failure)),
     }
 }
-
-/// The front-end reads standard output until this mark, wherever it stands.
-const END_OF_OUTPUT: &str = "EOF_OUT";
 
 /// oned takes the first word of standard output for the deploy id or the snapshot's name.
 fn print_word(call: &Call, word: &str) -> Printed {

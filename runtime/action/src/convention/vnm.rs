@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use remotes_effect::types::{Failure, FailureKind};
 use remotes_effect::vnm::{Call, Reply};
 
-use super::{ConventionError, Printed, failure_line};
+use super::{ConventionError, END_OF_OUTPUT, Printed, failure_line};
 
 /// Makes the typed call. Arguments that are not given are empty: the stock drivers do not insist on them.
 pub fn call(action: &str, argv: &[String], stdin: &[u8]) -> Result<Call, ConventionError> {
@@ -67,9 +67,11 @@ pub fn print(call: &Call, reply: &Reply) -> Printed {
     }
 }
 
-/// Lines of text, without what moves a terminal's cursor.
+/// Lines of text, without what moves a terminal's cursor, and without the mark at which the front-end takes
+/// its output for ended: what follows it would be read as the next action's.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
+    let text: String = text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect();
+    text.replace(END_OF_OUTPUT, "EOF OUT")
 }
 
 /// A failed action. A bridge that carries another VLAN is 255, as with the stock drivers.
@@ -129,10 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_cannot_move_the_cursor() {
+    fn what_is_printed_moves_no_cursor_and_ends_nothing() {
         let call = Call::Pre { vm: String::new() };
         let printed = print(&call, &Reply::Pre(Ok("a\u{1b}[2Jb\n".into())));
         assert_eq!((printed.stdout.as_str(), printed.code), ("a[2Jb\n", 0));
+        let printed = print(&call, &Reply::Pre(Ok("a EOF\u{1}_OUTEOF_OUT\n".into())));
+        assert_eq!(printed.stdout, "a EOF OUTEOF OUT\n");
         let busy = print(&call, &Reply::Pre(Err(Failure::busy("br0: another VLAN"))));
         assert_eq!((busy.stderr.as_str(), busy.code), ("br0: another VLAN\n", 255));
     }

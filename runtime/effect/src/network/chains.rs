@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::names;
 use super::rules::{has_destination, target_name, target_of, words};
-use crate::iptables::{Chain, Change, Family, PlacedRule, Position, Removal, Rule};
+use crate::iptables::{Chain, Change, Family, ListedChain, PlacedRule, Position, Removal, Rule};
 use crate::types::Failure;
 
 /// Chains by name, each with its rules as `iptables-save` lists them, without `-A CHAIN`.
@@ -41,6 +41,12 @@ impl Chains {
         let lines = edit.lines();
         *self = edit.after;
         Ok(lines)
+    }
+
+    /// The chains whose names begin so, sorted by name.
+    pub fn beginning(&self, beginning: &str) -> Vec<ListedChain> {
+        let chains = self.0.iter().filter(|(name, _)| name.starts_with(beginning));
+        chains.map(|(name, rules)| ListedChain { name: name.clone(), rules: rules.clone() }).collect()
     }
 
     fn rules(&self, chain: &str) -> &[String] {

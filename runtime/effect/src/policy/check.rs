@@ -106,10 +106,10 @@ impl Policy {
     /// A link that others follow with more rights than this driver must not lead out of its grants.
     pub(crate) fn check_link(&self, at: &str, target: &str) -> Result<(), Failure> {
         match target.starts_with('/') {
-            true => self.paths.check(target, Access::ReadOnly),
+            true => self.paths.check(target, Access::ReadWrite),
             false => {
                 let folder = at.trim_end_matches('/').rsplit_once('/').map_or("", |(folder, _)| folder);
-                self.paths.check(&format!("{folder}/{target}"), Access::ReadOnly)
+                self.paths.check(&format!("{folder}/{target}"), Access::ReadWrite)
             }
         }
     }

@@ -7,6 +7,9 @@ use thiserror::Error;
 use super::{Policy, SCHEMA, normalized};
 use crate::network::names::{self, Network};
 
+/// No action takes longer.
+const LONGEST_SECONDS: u64 = 31 * 86_400;
+
 /// Where a policy came from, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source(pub PathBuf);
@@ -91,17 +94,28 @@ impl Policy {
         if let Some(journal) = self.journal.as_deref().filter(|journal| !journal.starts_with('/')) {
             return Err(format!("journal = {journal:?}: expected an absolute path"));
         }
+        if let Some(directory) = &self.remote_directory {
+            // ssh hands it to a shell on the other side.
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+            if !directory.starts_with('/') || !directory.bytes().all(plain) {
+                return Err(format!(
+                    "remote-directory = {directory:?}: expected an absolute path of letters, digits, `.`, `_`, `-`"
+                ));
+            }
+        }
         let limits = &self.limits;
         let positive = [
             ("memory-mib", limits.memory_mib, 4096),
             // A thread has 2 MiB at least, and the runtime needs its share.
             ("stack-kib", limits.stack_kib, 1024),
             ("start-seconds", limits.start_seconds, 3600),
-            ("time-seconds", limits.time_seconds, 31 * 86_400),
+            ("time-seconds", limits.time_seconds, LONGEST_SECONDS),
             ("argument-kib", limits.argument_kib, 1024 * 1024),
             ("tool-output-kib", limits.tool_output_kib, 1024 * 1024),
         ];
-        for (name, value, most) in positive {
+        let actions =
+            limits.action_seconds.iter().map(|(action, seconds)| (action.as_str(), *seconds, LONGEST_SECONDS));
+        for (name, value, most) in positive.into_iter().chain(actions) {
             if value == 0 || value > most {
                 return Err(format!("[limits]: {name} = {value}: expected 1 to {most}"));
             }

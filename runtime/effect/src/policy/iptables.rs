@@ -39,12 +39,27 @@ impl IptablesGrant {
     /// Checks everything that the effect shows.
     pub(super) fn check(&self, effect: &Effect) -> Result<(), Failure> {
         match effect {
+            Effect::Chains { beginning, .. } => self.check_beginning(beginning),
+            Effect::Sets { beginning } => {
+                self.check_set(beginning)?;
+                self.grants_set(&format!("{beginning}x"))
+            }
             Effect::Apply { transaction } => self.check_transaction(transaction),
             Effect::AddMembers { name, members } | Effect::RemoveMembers { name, members } => {
                 self.check_set(name)?;
                 members.iter().try_for_each(|member| names::member(member))
             }
         }
+    }
+
+    /// Whether all chains whose names begin so are the driver's, or shared with it.
+    fn check_beginning(&self, beginning: &str) -> Result<(), Failure> {
+        names::chain(beginning)?;
+        if self.shares(beginning) {
+            return Ok(());
+        }
+        self.grants_chain(beginning)?;
+        self.grants_chain(&format!("{beginning}x"))
     }
 
     fn check_transaction(&self, transaction: &Transaction) -> Result<(), Failure> {

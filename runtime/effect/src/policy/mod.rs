@@ -82,6 +82,9 @@ pub struct Policy {
     /// Other hosts on which effects may happen, as patterns of names.
     #[serde(default)]
     pub hosts: Vec<Pattern>,
+    /// The folder that these hosts have the remotes tree in; absent: where OpenNebula puts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_directory: Option<String>,
     /// Locks that it may take, as patterns of names.
     #[serde(default)]
     pub locks: Vec<Pattern>,

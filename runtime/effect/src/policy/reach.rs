@@ -27,7 +27,10 @@ pub(super) fn reach<'a>(element: Node<'a, '_>) -> Option<Reach<'a>> {
     let (kind, what) = match element.tag_name().name() {
         "hostdev" => (kind, "a device of the host"),
         "interface" if kind == "hostdev" => ("pci", "a device of the host"),
-        "interface" if USER_NETWORKS.contains(&kind) => ("host-network", "the host's own network"),
+        // Without a type it is one of type `user` to libvirt.
+        "interface" if USER_NETWORKS.contains(&kind) || attribute(element, "type").is_none() => {
+            ("host-network", "the host's own network")
+        }
         "ip" | "route" if within(element, "source") => ("host-network", "addresses and routes of the host"),
         "source" if kind == "pci" || attribute(element, "namespace").is_some() => ("pci", "a device of the host"),
         "source" if attribute(element, "service").is_some() => ("host-network", "a connection of the host"),

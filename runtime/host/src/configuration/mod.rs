@@ -16,6 +16,8 @@ use rustix::io::Errno;
 
 use crate::report::{failure, io_failure, shown};
 
+pub use yaml::parse as parse_yaml;
+
 /// No configuration file is longer than this many bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 

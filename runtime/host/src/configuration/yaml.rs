@@ -13,7 +13,7 @@ pub(super) fn is_yaml(file: &str) -> bool {
 
 /// Keys and values in the order of the text; keys of what lies in each other are joined by dots.
 /// A value of nothing is empty.
-pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, Failure> {
+pub fn parse(text: &str) -> Result<Vec<(String, String)>, Failure> {
     let documents = Yaml::load_from_str(text).map_err(|error| Failure::invalid(format!("it is no YAML: {error}")))?;
     let mut values = Vec::new();
     match documents.first() {

@@ -9,6 +9,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::progress::Progress;
 use crate::report::{failure, shown, timeout};
 
 /// Bytes between two looks at the clock.
@@ -16,7 +17,7 @@ const PIECE: u64 = 16 * 1024 * 1024;
 
 /// Why a copy is not complete.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(super) enum CopyError {
+pub(crate) enum CopyError {
     /// The source cannot be read, or became shorter meanwhile.
     #[error("cannot be read: {0}")]
     Read(Errno),
@@ -43,7 +44,7 @@ impl CopyError {
 }
 
 /// Copies all of `source` into `target`, which is empty. Shares the blocks where the file system can.
-pub(super) fn copy(source: &File, target: &File, deadline: Deadline) -> Result<(), CopyError> {
+pub(crate) fn copy(source: &File, target: &File, deadline: Deadline, progress: &mut Progress) -> Result<(), CopyError> {
     if rustix::fs::ioctl_ficlone(target, source).is_ok() {
         return Ok(());
     }
@@ -51,23 +52,22 @@ pub(super) fn copy(source: &File, target: &File, deadline: Deadline) -> Result<(
     target.set_len(size).map_err(|error| CopyError::Write(errno(&error)))?;
     let mut position = 0;
     while position < size {
-        let (start, end) = match data(source, position, size)? {
-            Some(range) => range,
-            None => return Ok(()),
-        };
+        let Some((start, end)) = data(source, position, size)? else { return Ok(()) };
         position = start;
         while position < end {
             if deadline.passed() {
                 return Err(CopyError::Timeout);
             }
-            position += piece(source, target, position, PIECE.min(end - position))?;
+            let count = piece(source, target, position, PIECE.min(end - position))?;
+            progress.add(count);
+            position += count;
         }
     }
     Ok(())
 }
 
 /// The next run of data at or behind `position`: from where to where.
-fn data(source: &File, position: u64, size: u64) -> Result<Option<(u64, u64)>, CopyError> {
+pub(crate) fn data(source: &File, position: u64, size: u64) -> Result<Option<(u64, u64)>, CopyError> {
     let start = match rustix::fs::seek(source, SeekFrom::Data(position)) {
         Ok(start) => start,
         // Nothing but a hole up to the end.
@@ -104,6 +104,6 @@ fn through_memory(source: &File, target: &File, position: u64, length: usize) ->
     Ok(count as u64)
 }
 
-fn errno(error: &std::io::Error) -> Errno {
+pub(crate) fn errno(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }

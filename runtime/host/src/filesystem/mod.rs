@@ -1,7 +1,8 @@
 //! Files and folders of this machine, below the granted folders.
 
 mod archive;
-mod copy;
+pub(crate) mod copy;
+pub(crate) mod link;
 mod remove;
 
 use std::ffi::OsStr;
@@ -17,6 +18,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
 use crate::beside::Beside;
 use crate::jail::{Found, Jail, Last};
+use crate::progress::Progress;
 use crate::report::{failure, io_failure, shown, timeout};
 
 /// Files that are read or written whole are no longer than this.
@@ -38,7 +40,7 @@ impl<'a> Filesystem<'a> {
     }
 
     /// The folder at `path`, made if need be; and whether it was made.
-    fn folder(&self, path: &str, mode: Mode) -> Result<(Found, bool), Failure> {
+    pub(crate) fn folder(&self, path: &str, mode: Mode) -> Result<(Found, bool), Failure> {
         let names = normalized(path)?;
         let above = |count: usize| format!("/{}", names[..count].join("/"));
         let mut there = None;
@@ -169,8 +171,8 @@ impl Executor for Filesystem<'_> {
         text(&at.path, "its target", target.into_bytes())
     }
 
-    fn link(&mut self, _at: &Place, _target: &str) -> Result<(), Failure> {
-        Err(Failure::unsupported("pending"))
+    fn link(&mut self, at: &Place, target: &str) -> Result<(), Failure> {
+        link::make(self.jail, &self.jail.slot(&at.path)?, target.as_bytes())
     }
 
     fn rename(&mut self, source: &Place, target: &Place) -> Result<(), Failure> {
@@ -191,7 +193,9 @@ impl Executor for Filesystem<'_> {
         }
         let file = File::from(from.open(OFlags::RDONLY)?);
         let new = Beside::new(&slot, Mode::from_raw_mode(from.stat().st_mode & 0o777))?;
-        copy::copy(&file, new.file(), self.deadline).map_err(|error| error.failure(&source.path, &target.path))?;
+        let mut progress = Progress::new(&source.path);
+        copy::copy(&file, new.file(), self.deadline, &mut progress)
+            .map_err(|error| error.failure(&source.path, &target.path))?;
         new.replace()
     }
 

@@ -6,8 +6,8 @@ mod format;
 mod header;
 
 use remotes_effect::deadline::Deadline;
-use remotes_effect::image::{Executor, Info};
-use remotes_effect::policy::Access;
+use remotes_effect::image::{Backing, Executor, Info};
+use remotes_effect::policy::{Access, normalized};
 use remotes_effect::text::one_line;
 use remotes_effect::tools::Outcome;
 use remotes_effect::types::{Failure, FailureKind, Place};
@@ -36,6 +36,37 @@ impl<'a> Images<'a> {
         Self { jail, deadline }
     }
 
+    /// Looks at what an image is to be based on, and at everything behind that.
+    fn base(&self, at: &Place, format: Format, base: &Backing) -> Result<Base, Failure> {
+        if format == Format::Raw {
+            let (at, base) = (shown(&at.path), shown(&base.path));
+            return Err(Failure::invalid(format!(
+                "{at}: a raw image cannot be based on {base}, only a qcow2 image can"
+            )));
+        }
+        let format = source_format(&base.path, &base.format)?;
+        // As libvirt finds it later: by the same names, without what means nothing in a path.
+        let path = format!("/{}", normalized(&base.path)?.join("/"));
+        let found = self.jail.find(&path, Access::ReadOnly, Last::Follow)?;
+        let layers = chain(self.jail, found, &path, format)?;
+        let mut process = qemu_img(&path)?;
+        let Some(layer) = layers.first() else {
+            return Err(Failure::failed(format!("{}: is no image", shown(&path))));
+        };
+        let options = layer.options(&mut process, Value::Null)?;
+        let size = self.report(&path, process, &options)?.virtual_size;
+        Ok(Base { path, format, size })
+    }
+
+    /// What qemu says about an image. A guest may hold the image's lock; for looking at the header it need
+    /// not be ours (-U).
+    fn report(&self, path: &str, process: Process, options: &Value) -> Result<Report, Failure> {
+        let outcome = self.run(path, process.arguments(["info", "-U", "--output=json", &source(options)]))?;
+        serde_json::from_slice(&outcome.stdout).map_err(|error| {
+            Failure::failed(format!("{}: qemu-img info answered what is not understood: {error}", shown(path)))
+        })
+    }
+
     fn run(&self, path: &str, process: Process) -> Result<Outcome, Failure> {
         let outcome = process
             .run(self.deadline)
@@ -58,12 +89,7 @@ impl Executor for Images<'_> {
         }
         let mut process = qemu_img(&at.path)?;
         let options = layer.options(&mut process, Value::Null)?;
-        // A guest may hold the image's lock; for looking at the header it need not be ours (-U).
-        let process = process.arguments(["info", "-U", "--output=json", &source(&options)]);
-        let outcome = self.run(&at.path, process)?;
-        let report: Report = serde_json::from_slice(&outcome.stdout).map_err(|error| {
-            Failure::failed(format!("{}: qemu-img info answered what is not understood: {error}", shown(&at.path)))
-        })?;
+        let report = self.report(&at.path, process, &options)?;
         let header = layer.header;
         Ok(Info {
             format: header.format.name().to_owned(),
@@ -80,31 +106,34 @@ impl Executor for Images<'_> {
         at: &Place,
         format: &str,
         size: Option<u64>,
-        based_on: Option<&remotes_effect::image::Backing>,
+        based_on: Option<&Backing>,
     ) -> Result<(), Failure> {
-        let (Some(size), None) = (size, based_on) else { return Err(Failure::unsupported("pending")) };
         let format = target_format(&at.path, format)?;
         let slot = self.jail.slot(&at.path)?;
         if slot.stat()?.is_some() {
             return Err(Failure::exists(format!("{}: exists already", shown(&at.path))));
         }
+        let base = based_on.map(|base| self.base(at, format, base)).transpose()?;
+        let Some(size) = size.or(base.as_ref().map(|base| base.size)) else {
+            return Err(Failure::invalid(format!(
+                "{}: a new image needs a size, or a base to have it of",
+                shown(&at.path)
+            )));
+        };
         let new = Beside::new(&slot, Mode::from_raw_mode(0o644))?;
-        let mut process = qemu_img(&at.path)?;
+        let mut process = qemu_img(&at.path)?.arguments(["create", "-q", "-f", format.name()]);
+        if let Some(base) = base {
+            // It was opened and checked; -u keeps qemu from opening it once more, by its name.
+            process = process.arguments(["-u", "-F", base.format.name(), "-b", &base.path]);
+        }
         let target = target(&new, &mut process)?;
-        let size = size.to_string();
-        self.run(&at.path, process.arguments(["create", "-q", "-f", format.name(), &target, &size]))?;
+        self.run(&at.path, process.arguments([target, size.to_string()]))?;
         new.create()
     }
 
     fn convert(&mut self, from: &Place, from_format: &str, to: &Place, format: &str) -> Result<(), Failure> {
         let format = target_format(&to.path, format)?;
-        let from_format = Format::readable(from_format).ok_or_else(|| {
-            Failure::unsupported(format!(
-                "{}: cannot convert from {}, expected raw, qcow2, vdi, vpc or vhdx",
-                shown(&from.path),
-                one_line(from_format)
-            ))
-        })?;
+        let from_format = source_format(&from.path, from_format)?;
         let found = self.jail.find(&from.path, Access::ReadOnly, Last::Follow)?;
         let mode = Mode::from_raw_mode(found.stat().st_mode & 0o777) | Mode::RUSR | Mode::WUSR;
         let slot = self.jail.slot(&to.path)?;
@@ -121,6 +150,14 @@ impl Executor for Images<'_> {
         self.run(&from.path, process)?;
         new.replace()
     }
+}
+
+/// What a new image is based on.
+struct Base {
+    path: String,
+    format: Format,
+    /// bytes that a guest sees
+    size: u64,
 }
 
 /// What `qemu-img info` prints, as far as it is used.
@@ -154,6 +191,16 @@ fn source(options: &Value) -> String {
 fn target(new: &Beside<'_>, process: &mut Process) -> Result<String, Failure> {
     let file = new.file().try_clone().map_err(|error| io_failure("qemu-img", "hand it the new file", &error))?;
     Ok(process.inherit(file.into()))
+}
+
+fn source_format(path: &str, format: &str) -> Result<Format, Failure> {
+    Format::readable(format).ok_or_else(|| {
+        Failure::unsupported(format!(
+            "{}: cannot read an image of format {}, expected raw, qcow2, vdi, vpc or vhdx",
+            shown(path),
+            one_line(format)
+        ))
+    })
 }
 
 fn target_format(path: &str, format: &str) -> Result<Format, Failure> {

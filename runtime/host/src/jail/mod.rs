@@ -18,7 +18,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use remotes_effect::policy::{Access, PathGrants, normalized};
-use remotes_effect::types::Failure;
+use remotes_effect::types::{Failure, FailureKind};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -26,8 +26,11 @@ use crate::report::{failure, io_failure, shown};
 use grants::Grant;
 pub(crate) use place::proc_path;
 pub use place::{Found, Slot};
-use steps::{absolute, steps};
+use steps::{Step, absolute, steps};
 use walk::Walk;
+
+/// As the kernel has it (`PATH_MAX`), without the NUL at the end.
+const LONGEST_PATH: usize = 4095;
 
 /// What to do with a link as last component of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +77,7 @@ impl Jail {
 
     /// As [`Self::slot`], for a name in a folder that was found already.
     pub fn slot_in(&self, folder: Found, name: &OsStr) -> Result<Slot, Failure> {
+        one_component(name)?;
         let slot = Slot::new(folder, name.to_owned());
         self.changeable(&slot.shown(), &slot)?;
         Ok(slot)
@@ -94,24 +98,59 @@ impl Jail {
     /// What a file names relative to its own folder, or absolutely (an image its backing file). Looking
     /// is all that may be done there.
     pub fn referred(&self, from: &Found, reference: &[u8]) -> Result<Found, Failure> {
+        let position = from.position();
+        self.lead(&position[..position.len().saturating_sub(1)], reference, Last::Follow, Access::ReadOnly)
+    }
+
+    /// Whether a link in this folder may have this target, of which nothing need be there yet: it must lie
+    /// below a folder that is granted so, since others follow the link with more rights.
+    /// `..` in it is refused: its meaning changes with what is on the way.
+    pub fn linkable(&self, folder: &Found, target: &[u8], wanted: Access) -> Result<(), Failure> {
+        let path = shown(OsStr::from_bytes(target));
+        if target.is_empty() || target.len() > LONGEST_PATH || target.contains(&0) {
+            return Err(Failure::invalid(format!(
+                "{path:?}: is no target of a link: expected 1 to {LONGEST_PATH} bytes and no NUL"
+            )));
+        }
+        if steps(target).any(|step| step == Step::Up) {
+            return Err(Failure::denied(format!("{path}: `..` is not allowed in a link's target")));
+        }
+        match self.lead(folder.position(), target, Last::Keep, wanted) {
+            Err(failure) if failure.kind != FailureKind::NotFound => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where a reference leads that is read in this folder.
+    fn lead(&self, folder: &[OsString], reference: &[u8], last: Last, wanted: Access) -> Result<Found, Failure> {
         let path = shown(OsStr::from_bytes(reference));
         let mut from_root = Vec::new();
         if reference.first() != Some(&b'/') {
-            let position = from.position();
-            let folder = &position[..position.len().saturating_sub(1)];
-            from_root.extend(folder.iter().cloned().map(steps::Step::Name));
+            from_root.extend(folder.iter().cloned().map(Step::Name));
         }
         from_root.extend(steps(reference));
         let mut hops = 0;
-        let walk = Walk::from_root(self, &path, from_root, Last::Follow, &mut hops)?;
-        let found = walk.run()?;
-        self.authorise(&path, found.position(), found.grant(), Access::ReadOnly)?;
+        let found = Walk::from_root(self, &path, from_root, last, &mut hops)?.run()?;
+        self.authorise(&path, found.position(), found.grant(), wanted)?;
         Ok(found)
+    }
+
+    /// What this name in a folder is; a link itself, not what it leads to.
+    pub fn look(&self, folder: &Found, name: &OsStr) -> Result<Found, Failure> {
+        one_component(name)?;
+        let mut position = folder.position().to_vec();
+        position.push(name.to_owned());
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(folder.fd(), name, flags, Mode::empty()) {
+            Ok(fd) => Found::new(fd, position, folder.grant()),
+            Err(errno) => Err(failure(absolute(&position), "look at it", errno)),
+        }
     }
 
     /// Goes into the folder `name`; makes it where it is missing and `make` says with which permission
     /// bits. Returns whether it was made. Links are not followed.
     pub fn enter(&self, folder: &Found, name: &OsStr, make: Option<Mode>) -> Result<(Found, bool), Failure> {
+        one_component(name)?;
         let mut position = folder.position().to_vec();
         position.push(name.to_owned());
         let path = absolute(&position);
@@ -224,6 +263,16 @@ impl Jail {
             shown(absolute(position)),
         )))
     }
+}
+
+/// Whoever hands names on has looked at them; here is where it would matter if somebody forgot.
+fn one_component(name: &OsStr) -> Result<(), Failure> {
+    match name.as_bytes() {
+        b"" | b"." | b".." => {}
+        bytes if bytes.iter().any(|byte| matches!(byte, b'/' | 0)) => {}
+        _ => return Ok(()),
+    }
+    Err(Failure::invalid(format!("{:?}: is no name in a folder", shown(name))))
 }
 
 fn unchangeable(path: &str) -> Failure {

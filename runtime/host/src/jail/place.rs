@@ -58,9 +58,19 @@ impl Found {
         shown(absolute(&self.position))
     }
 
+    /// Which kind of file it is, for messages.
+    pub fn named(&self) -> &'static str {
+        named(self.kind())
+    }
+
     /// Whether both are one file.
     pub fn is(&self, other: &Stat) -> bool {
         (self.stat.st_dev, self.stat.st_ino) == (other.st_dev, other.st_ino)
+    }
+
+    /// Whether its way leads through the other, or ends there.
+    pub fn is_at_or_below(&self, other: &Self) -> bool {
+        self.position.starts_with(&other.position)
     }
 
     pub(super) fn is_link(&self) -> bool {
@@ -87,7 +97,7 @@ impl Found {
     pub fn regular(self, path: &str) -> Result<Self, Failure> {
         match self.kind() {
             FileType::RegularFile => Ok(self),
-            kind => Err(Failure::invalid(format!("{}: is {}, not a regular file", shown(path), named(kind)))),
+            _ => Err(Failure::invalid(format!("{}: is {}, not a regular file", shown(path), self.named()))),
         }
     }
 

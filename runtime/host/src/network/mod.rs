@@ -40,7 +40,8 @@ pub fn perform(effect: &Effect, privileged: &Privileged, turns: &Path) -> Option
     })
 }
 
-/// Whether the effect needs rights that not everybody has: to change something, or to ask Open vSwitch.
+/// Whether the effect needs rights that not everybody has: to change something, to list rules and sets, or to
+/// ask Open vSwitch.
 pub fn needs_rights(effect: &Effect) -> bool {
-    effect.changes() || matches!(effect, Effect::Openvswitch(_))
+    effect.changes() || matches!(effect, Effect::Openvswitch(_) | Effect::Iptables(_))
 }

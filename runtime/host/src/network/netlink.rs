@@ -3,7 +3,7 @@
 
 use netlink_packet_core::{
     DecodeError, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST,
-    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NlasIterator,
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -90,9 +90,14 @@ pub(super) struct Netlink {
 }
 
 impl Netlink {
-    /// Connects.
+    /// Connects to rtnetlink.
     pub fn open() -> Result<Self, NetlinkError> {
-        let socket = Socket::new(NETLINK_ROUTE)?;
+        Self::connect(NETLINK_ROUTE)
+    }
+
+    /// Connects to the family of this number.
+    pub fn connect(family: isize) -> Result<Self, NetlinkError> {
+        let socket = Socket::new(family)?;
         // Errors come with the kernel's words, and without the whole question.
         socket.set_cap_ack(true)?;
         socket.set_ext_ack(true)?;
@@ -116,7 +121,7 @@ impl Netlink {
     }
 
     /// Lists things.
-    pub fn list(&mut self, message: &RouteNetlinkMessage) -> Result<Vec<Reply>, NetlinkError> {
+    pub fn list(&mut self, message: &(impl NetlinkSerializable + Clone)) -> Result<Vec<Reply>, NetlinkError> {
         for _ in 0..ATTEMPTS {
             match self.ask(message.clone(), NLM_F_DUMP) {
                 Err(NetlinkError::Changing) => {}
@@ -126,7 +131,7 @@ impl Netlink {
         Err(NetlinkError::Changing)
     }
 
-    fn ask(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<Vec<Reply>, NetlinkError> {
+    fn ask(&mut self, message: impl NetlinkSerializable, flags: u16) -> Result<Vec<Reply>, NetlinkError> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;

@@ -18,8 +18,8 @@ use remotes_effect::types::Failure;
 
 use crate::jail::proc_path;
 use crate::report::{io_failure, shown, timeout};
-pub(crate) use pipe::{Capture, Feed, poll};
-pub(crate) use spawn::{bare, end, has_ended, spawn};
+pub(crate) use pipe::{Capture, Feed, Timed, attempt, nonblocking, poll};
+pub(crate) use spawn::{bare, end, has_ended, kill, spawn, with_pipes};
 
 /// Where programs are looked for, and what a child has as PATH.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";

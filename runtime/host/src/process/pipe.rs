@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use remotes_effect::deadline::Deadline;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
@@ -34,7 +35,7 @@ pub(crate) struct Feed {
 impl Feed {
     /// Sends the bytes, then closes the pipe.
     pub fn new(pipe: Option<OwnedFd>, bytes: Vec<u8>) -> std::io::Result<Self> {
-        Ok(Self { pipe: unblocked(pipe)?, bytes, sent: 0, lasting: false })
+        Ok(Self { pipe: nonblocking(pipe)?, bytes, sent: 0, lasting: false })
     }
 
     /// Sends the bytes and whatever is added later; stays open.
@@ -104,7 +105,7 @@ pub(crate) struct Capture {
 impl Capture {
     /// Keeps at most this many bytes, and takes no more than one piece beyond.
     pub fn new(pipe: Option<OwnedFd>, limit: usize) -> std::io::Result<Self> {
-        Ok(Self { pipe: unblocked(pipe)?, bytes: Vec::new(), limit })
+        Ok(Self { pipe: nonblocking(pipe)?, bytes: Vec::new(), limit })
     }
 
     /// Takes what is there, without waiting.
@@ -146,13 +147,87 @@ impl Capture {
         self.bytes
     }
 
+    /// Takes what is there, and keeps only this many bytes of the end.
+    pub fn advance_to_end(&mut self, bytes: usize) -> std::io::Result<()> {
+        self.advance()?;
+        if self.bytes.len() > bytes {
+            self.bytes.drain(..self.bytes.len() - bytes);
+        }
+        Ok(())
+    }
+
     /// Anything, while the other end is open.
     pub fn waiting(&self) -> Waiting<'_> {
         self.pipe.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::IN))
     }
 }
 
-fn unblocked(pipe: Option<OwnedFd>) -> std::io::Result<Option<std::fs::File>> {
+/// One end of a pipe that somebody else began, waited for no longer than until the deadline.
+#[derive(Debug)]
+pub(crate) struct Timed {
+    pipe: std::fs::File,
+    deadline: Deadline,
+}
+
+impl Timed {
+    /// A duplicate of this descriptor; neither blocks from now on.
+    pub fn new(fd: BorrowedFd<'_>, deadline: Deadline) -> std::io::Result<Self> {
+        let pipe = fd.try_clone_to_owned()?;
+        rustix::io::ioctl_fionbio(&pipe, true)?;
+        Ok(Self { pipe: pipe.into(), deadline })
+    }
+
+    /// Waits until this deadline instead.
+    pub fn until(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
+    }
+}
+
+impl std::io::Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match attempt(self.deadline, || self.pipe.read(buffer))? {
+                Some(count) => return Ok(count),
+                None => poll(&[&Some((self.pipe.as_fd(), PollFlags::IN))], self.deadline.left())?,
+            }
+        }
+    }
+}
+
+impl std::io::Write for Timed {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        loop {
+            match attempt(self.deadline, || self.pipe.write(buffer))? {
+                Some(count) => return Ok(count),
+                None => poll(&[&Some((self.pipe.as_fd(), PollFlags::OUT))], self.deadline.left())?,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads or writes once, before the deadline; nothing where it would block.
+pub(crate) fn attempt(
+    deadline: Deadline,
+    mut operation: impl FnMut() -> std::io::Result<usize>,
+) -> std::io::Result<Option<usize>> {
+    loop {
+        if deadline.passed() {
+            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the action's deadline came first"));
+        }
+        match operation() {
+            Ok(count) => return Ok(Some(count)),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+pub(crate) fn nonblocking(pipe: Option<OwnedFd>) -> std::io::Result<Option<std::fs::File>> {
     if let Some(pipe) = &pipe {
         rustix::io::ioctl_fionbio(pipe, true)?;
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -35,16 +35,34 @@ pub(crate) fn spawn(command: &mut Command, inherited: Vec<OwnedFd>) -> std::io::
     child
 }
 
+/// Standard input, output and error of a child.
+type Pipes = [Option<OwnedFd>; 3];
+
+/// Starts it with pipes to all that it reads and writes.
+pub(crate) fn with_pipes(command: &mut Command) -> std::io::Result<(Child, Pipes)> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn(command, Vec::new())?;
+    let pipes =
+        [child.stdin.take().map(Into::into), child.stdout.take().map(Into::into), child.stderr.take().map(Into::into)];
+    Ok((child, pipes))
+}
+
 /// Whether the child has ended; its number stays taken until it is waited for.
 pub(crate) fn has_ended(child: &Child) -> std::io::Result<bool> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
     Ok(rustix::process::waitid(WaitId::Pid(Pid::from_child(child)), options)?.is_some())
 }
 
-/// Kills what is left of the child's process group and waits for the child; nothing where it does not go.
-pub(crate) fn end(child: &mut Child) -> Option<ExitStatus> {
+/// Kills what is left of the child's process group, and does not wait for its end: it does nothing any more,
+/// and a process with many libraries takes the kernel a millisecond to take apart.
+pub(crate) fn kill(child: &Child) {
     // Fails where nobody is left, or for a program that sudo runs as somebody else.
     let _ = rustix::process::kill_process_group(Pid::from_child(child), Signal::KILL);
+}
+
+/// The same, and waits for the child; nothing where it does not go.
+pub(crate) fn end(child: &mut Child) -> Option<ExitStatus> {
+    kill(child);
     let mut waited = Duration::ZERO;
     let mut pause = Duration::from_micros(200);
     loop {

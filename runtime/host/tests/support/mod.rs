@@ -1,6 +1,7 @@
 //! What the tests share: a folder of one's own, and short ways to ask for effects.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod cloud;
 pub mod qcow2;
 
 use std::collections::BTreeMap;
@@ -130,7 +131,9 @@ macro_rules! requests {
     };
 }
 
-requests!(filesystem Filesystem, image Image, tools Tools, libvirt Libvirt, configuration Configuration);
+requests!(
+    filesystem Filesystem, image Image, tools Tools, libvirt Libvirt, configuration Configuration, transfer Transfer
+);
 
 /// Every file, folder and link below a folder, with contents and modes.
 pub fn snapshot(folder: &Path) -> BTreeMap<PathBuf, String> {
@@ -155,4 +158,14 @@ pub fn snapshot(folder: &Path) -> BTreeMap<PathBuf, String> {
         }
     }
     seen
+}
+
+/// The same by paths below the folder, and without what two copies differ in.
+pub fn contents(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let below = |path: &Path| path.strip_prefix(folder).unwrap().to_owned();
+    let text = |seen: String| {
+        let (mode, rest) = seen.split_once(' ').unwrap();
+        format!("{mode} {}", rest.split_once(' ').unwrap().1)
+    };
+    snapshot(folder).into_iter().map(|(path, seen)| (below(&path), text(seen))).collect()
 }

@@ -7,6 +7,7 @@ pub mod manual;
 pub mod policy;
 pub mod replay;
 pub mod tree;
+pub mod vnm;
 
 use std::path::{Path, PathBuf};
 

@@ -75,6 +75,9 @@ fn explain(file: &Path, json: bool) -> Result<ExitCode> {
         }
     }
     println!("\nother hosts        {}", patterns(&policy.hosts));
+    if let Some(directory) = &policy.remote_directory {
+        println!("their remotes      {directory}");
+    }
     println!("configuration      {}", words(&policy.configuration));
     println!("journal            {}", policy.journal.as_deref().unwrap_or("none"));
     limits(&policy.limits);

@@ -25,6 +25,9 @@ pub(super) fn of_iptables(effect: &iptables::Effect) -> String {
             parts.extend(transaction.obsolete_sets.iter().map(|base| format!("no other sets {}", shown(base))));
             parts.join("; ")
         }
+        iptables::Effect::Chains { beginning, .. } | iptables::Effect::Sets { beginning } => {
+            format!("{}…", shown(beginning))
+        }
         iptables::Effect::AddMembers { name, members } => format!("{} + {}", shown(name), shown(&members.join(" "))),
         iptables::Effect::RemoveMembers { name, members } => format!("{} - {}", shown(name), shown(&members.join(" "))),
     }

@@ -1,7 +1,7 @@
 //! Looking at and changing a tree, as a filesystem does.
 
 use remotes_effect::policy::{Access, PathGrants, normalized};
-use remotes_effect::types::Failure;
+use remotes_effect::types::{Failure, FailureKind};
 
 use super::{Directory, Entry, File, Last, Link, MAX_DEPTH, MAX_NAME, Place, Stuck, Tree};
 
@@ -96,13 +96,50 @@ impl Disk<'_> {
     /// Makes a link where there is nothing, or the same one.
     pub fn link(&mut self, path: &str, target: &str) -> Result<(), Failure> {
         let names = self.slot(path)?;
+        self.linkable(path, &names, target)?;
         match self.tree.at(&names) {
-            None => {
-                let link = Link { target: target.to_owned(), modified: self.now };
-                self.insert(&names, Entry::Link(link))
-            }
+            None => self.insert(&names, self.new_link(target)),
             Some(Entry::Link(link)) if link.target == target => Ok(()),
             Some(_) => Err(Failure::exists(format!("{path}: exists already"))),
+        }
+    }
+
+    /// Replaces a file or a link by a link.
+    pub fn put_link(&mut self, path: &str, target: &str) -> Result<(), Failure> {
+        let names = self.slot(path)?;
+        self.linkable(path, &names, target)?;
+        match self.tree.at(&names) {
+            None | Some(Entry::File(_) | Entry::Link(_)) => self.insert(&names, self.new_link(target)),
+            Some(other) => Err(not_regular(path, other)),
+        }
+    }
+
+    fn new_link(&self, target: &str) -> Entry {
+        Entry::Link(Link { target: target.to_owned(), modified: self.now })
+    }
+
+    /// Who follows a link may have more rights than the driver: it must not lead out of what is granted.
+    fn linkable(&self, path: &str, names: &[String], target: &str) -> Result<(), Failure> {
+        let refused = |failure: Failure| Failure {
+            message: format!("{path}: cannot be a link to {target}: {}", failure.message),
+            ..failure
+        };
+        if target.is_empty() || target.len() > 4095 || target.contains('\0') {
+            return Err(refused(Failure::invalid("expected 1 to 4095 bytes and no NUL")));
+        }
+        if target.split('/').any(|step| step == "..") {
+            return Err(refused(Failure::denied("`..` is not allowed in a link's target")));
+        }
+        let Some(grants) = self.grants else { return Ok(()) };
+        let absolute = match target.starts_with('/') {
+            true => target.to_owned(),
+            false => format!("/{}/{target}", names[..names.len() - 1].join("/")),
+        };
+        match self.tree.place(Some(grants), &absolute, Last::Keep) {
+            Ok(place) => self.authorise(&place.names, Access::ReadOnly).map_err(refused),
+            Err(Stuck::Missing(_)) => Ok(()),
+            Err(Stuck::Failed(failure)) if failure.kind == FailureKind::NotFound => Ok(()),
+            Err(Stuck::Failed(failure)) => Err(refused(failure)),
         }
     }
 

@@ -3,6 +3,7 @@
 use remotes_effect::types::Failure;
 use roxmltree::{Document, Node};
 
+use super::alias;
 use super::error::{config_unsupported, internal, xml_error};
 use crate::xml::edit;
 use crate::xml::{child, child_text, children, parse};
@@ -47,6 +48,8 @@ pub(super) struct Disk {
     pub device: String,
     pub format: String,
     pub read_only: bool,
+    /// `none`, `writeback` …
+    pub cache: Option<String>,
 }
 
 impl Definition {
@@ -97,7 +100,7 @@ impl Definition {
             Some(id) => format!("{}{}", text[..id.range().start - start].trim_end(), &text[id.range().end - start..]),
             None => text.to_owned(),
         };
-        Ok(Self { name, uuid, memory, xml })
+        Ok(Self { name, uuid, memory, xml: alias::dropped(&xml) })
     }
 
     /// The description with this UUID, where it had none.
@@ -210,5 +213,6 @@ pub(super) fn disk(node: Node<'_, '_>) -> Disk {
         device: node.attribute("device").unwrap_or("disk").to_owned(),
         format: attribute("driver", "type").unwrap_or_else(|| "raw".to_owned()),
         read_only: child(node, "readonly").is_some(),
+        cache: attribute("driver", "cache"),
     }
 }

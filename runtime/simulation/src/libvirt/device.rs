@@ -3,10 +3,10 @@
 use remotes_effect::types::Failure;
 use roxmltree::{Document, Node};
 
-use super::Domain;
 use super::definition::{devices, disk, kib};
 use super::devices::resized;
 use super::error::{config_unsupported, device_missing, invalid_arg, xml_error};
+use super::{Domain, alias};
 use crate::xml::edit::{remove, source};
 use crate::xml::{child, child_text, parse, text};
 
@@ -62,7 +62,10 @@ pub(super) fn read(xml: &str) -> Result<Document<'_>, Failure> {
 /// The device of a domain's description that this XML means.
 pub(super) fn find<'a, 'i>(root: Node<'a, 'i>, device: Node<'_, '_>) -> Result<Option<Node<'a, 'i>>, Failure> {
     let kind = device.tag_name().name();
-    for candidate in devices(root).filter(|node| node.tag_name().name() == kind) {
+    let wanted = alias::of(device);
+    let named = devices(root).filter(|node| wanted.is_some() && alias::of(*node) == wanted);
+    // Of two that look alike, the one of that name.
+    for candidate in named.chain(devices(root)).filter(|node| node.tag_name().name() == kind) {
         if same(candidate, device)? {
             return Ok(Some(candidate));
         }

@@ -8,7 +8,7 @@ use super::definition::{Disk, devices, disk, disks, kib};
 use super::device::{find, inserted, memory, missing, read, without};
 use super::error::{config_unsupported, internal, not_running, operation_invalid, operation_unsupported};
 use super::error::{system, xml_error};
-use super::{Domain, Session};
+use super::{Domain, Session, alias};
 use crate::xml::edit::{append, replace, set_text, source};
 use crate::xml::{child, children, parse};
 
@@ -27,6 +27,7 @@ impl Session<'_> {
         };
         let live = changed(scope != Scope::Config, &domain.live)?;
         let config = changed(scope != Scope::Live, &domain.config)?;
+        let live = live.map(|live| alias::assigned(&live));
         (domain.live, domain.config) = (live, config);
         Ok(())
     }
@@ -101,6 +102,7 @@ fn attached(xml: &str, device: Node<'_, '_>, domain: &str) -> Result<String, Fai
     let root = document.root_element();
     match device.tag_name().name() {
         "disk" => new_target(root, &disk(device))?,
+        "interface" => new_link(root, device)?,
         "hostdev" if find(root, device)?.is_some() => {
             let address = match super::device::host_address(device) {
                 Some(super::device::Host::Pci(address)) => format!("PCI device {address}"),
@@ -138,8 +140,18 @@ fn new_target(root: Node<'_, '_>, new: &Disk) -> Result<(), Failure> {
     }
 }
 
+/// The kernel has one link of a name.
+fn new_link(root: Node<'_, '_>, new: Node<'_, '_>) -> Result<(), Failure> {
+    let link = |interface| child(interface, "target").and_then(|target| target.attribute("dev"));
+    let Some(name) = link(new) else { return Ok(()) };
+    match devices(root).any(|there| there.has_tag_name("interface") && link(there) == Some(name)) {
+        true => Err(system(format!("Unable to create tap device {name}: Device or resource busy"))),
+        false => Ok(()),
+    }
+}
+
 /// Fails where the device is not there, or is none that can be unplugged.
-fn detachable(xml: &str, device: Node<'_, '_>) -> Result<(), Failure> {
+pub(super) fn detachable(xml: &str, device: Node<'_, '_>) -> Result<(), Failure> {
     let document = parse("domain_definition", xml)?;
     let there = find(document.root_element(), device)?.ok_or_else(|| missing(device))?;
     match disk(there).device.as_str() {

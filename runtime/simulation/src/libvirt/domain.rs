@@ -7,8 +7,8 @@ use remotes_effect::policy::is_uuid;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Countdown;
 use super::definition::{Definition, with_id};
+use super::{Checkpoint, Countdown, DiskCopy, alias};
 
 /// One domain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,12 @@ pub struct Domain {
     /// Devices that the guest is about to let go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unplugs: Vec<(String, Countdown)>,
+    /// Copies of disks under way, by the disk's target.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub copies: BTreeMap<String, DiskCopy>,
+    /// Checkpoints by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checkpoints: BTreeMap<String, Checkpoint>,
     /// How often it was asked to restart.
     #[serde(default)]
     pub reboots: u32,
@@ -94,12 +100,14 @@ impl Domain {
             name: definition.name,
             state,
             id: active.then_some(id),
-            live: active.then(|| with_id(&definition.xml, id)),
+            live: active.then(|| live(&definition.xml, id)),
             config: (!active).then_some(definition.xml),
             snapshots: BTreeMap::new(),
             current_snapshot: None,
             power_off: None,
             unplugs: Vec::new(),
+            copies: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
             reboots: 0,
             resets: 0,
         }
@@ -129,7 +137,7 @@ impl Domain {
     /// Starts it, from this description.
     pub(super) fn start(&mut self, xml: &str, state: State, id: u32) {
         self.id = Some(id);
-        self.live = Some(with_id(xml, id));
+        self.live = Some(live(xml, id));
         self.state = state;
     }
 
@@ -138,12 +146,18 @@ impl Domain {
         (self.id, self.live, self.state) = (None, None, State::ShutOff);
         self.power_off = None;
         self.unplugs.clear();
+        self.copies.clear();
     }
 
     fn consistent(&self) -> bool {
         let active = self.state != State::ShutOff;
         active == self.live.is_some() && active == self.id.is_some() && (active || self.config.is_some())
     }
+}
+
+/// The description of an active domain.
+fn live(xml: &str, id: u32) -> String {
+    with_id(&alias::assigned(xml), id)
 }
 
 /// A UUID for a domain that brings none: the same one in every run.

@@ -38,6 +38,14 @@ codes! {
     no_snapshot not_found "Domain snapshot not found: ";
     /// VIR_ERR_NO_DOMAIN_METADATA
     no_metadata not_found "metadata not found: ";
+    /// VIR_ERR_NO_DOMAIN_CHECKPOINT
+    no_checkpoint not_found "Domain checkpoint not found: ";
+    /// VIR_ERR_MIGRATE_UNSAFE
+    migrate_unsafe failed "Unsafe migration: ";
+    /// VIR_ERR_BLOCK_COPY_ACTIVE
+    block_copy_active busy "block copy still active: ";
+    /// VIR_ERR_NO_STORAGE_POOL
+    no_storage_pool failed "Storage pool not found: ";
     /// VIR_ERR_DEVICE_MISSING
     device_missing not_found "device not found: ";
     /// VIR_ERR_AGENT_UNRESPONSIVE

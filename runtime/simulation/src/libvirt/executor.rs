@@ -5,7 +5,7 @@ use remotes_effect::types::{Failure, Node};
 
 use crate::Simulation;
 
-/// Every function is the one of the same name of the session with the node's hypervisor.
+/// Every function but two is the one of the same name of the session with the node's hypervisor.
 macro_rules! delegate {
     ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
         impl Executor for Simulation {
@@ -14,6 +14,14 @@ macro_rules! delegate {
                     self.session(on)?.$name($($argument),*)
                 }
             )*
+
+            fn unplug_device(&mut self, on: &Node, domain: &str, alias: &str, seconds: u32) -> Result<bool, Failure> {
+                self.unplug(on, domain, alias, seconds)
+            }
+
+            fn migrate(&mut self, on: &Node, domain: &str, how: &Migration) -> Result<(), Failure> {
+                self.move_domain(on, domain, how)
+            }
         }
     };
 }
@@ -52,8 +60,6 @@ delegate! {
     snapshot_revert(domain: &str, snapshot: &str, force: bool) -> ();
     snapshot_delete(domain: &str, snapshot: &str, metadata_only: bool) -> ();
     guest_agent(domain: &str, command: &str, seconds: u32) -> String;
-    unplug_device(domain: &str, alias: &str, seconds: u32) -> bool;
-    migrate(domain: &str, how: &Migration) -> ();
     abort_job(domain: &str) -> ();
     block_copy(domain: &str, disk: &str, target: &CopyTarget, shallow: bool) -> ();
     block_job(domain: &str, disk: &str) -> Option<BlockProgress>;

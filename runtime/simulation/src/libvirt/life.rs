@@ -5,10 +5,10 @@ use remotes_effect::types::Failure;
 
 use super::definition::{Definition, disks};
 use super::domain::made_up;
-use super::error::{agent_unresponsive, argument_unsupported, internal, not_running};
-use super::error::{operation_failed, operation_invalid, operation_unsupported, system};
-use super::{Agent, Domain, Session};
-use crate::files::Entry;
+use super::error::{internal, not_running};
+use super::error::{operation_failed, operation_invalid, system};
+use super::{Domain, Session};
+use crate::files::{Entry, Last};
 
 impl Session<'_> {
     pub fn create(&mut self, xml: &str, paused: bool) -> Result<Record, Failure> {
@@ -65,12 +65,17 @@ impl Session<'_> {
     }
 
     pub(super) fn check_source(&self, source: &str) -> Result<(), Failure> {
-        let there =
-            self.files.file(source).is_some() || matches!(self.files.entry(source), Some(Entry::BlockDevice(_)));
-        match there || !self.hypervisor.check_disks {
+        match self.has(source) || !self.hypervisor.check_disks {
             true => Ok(()),
             false => Err(system(format!("Cannot access storage file '{source}': No such file or directory"))),
         }
+    }
+
+    /// Whether there is a file or block device, behind whatever links.
+    pub(super) fn has(&self, path: &str) -> bool {
+        let place = self.files.place(None, path, Last::Follow);
+        let entry = place.ok().and_then(|place| self.files.at(&place.names));
+        matches!(entry, Some(Entry::File(_) | Entry::BlockDevice(_)))
     }
 
     pub fn define(&mut self, xml: &str) -> Result<Record, Failure> {
@@ -157,6 +162,11 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Moves and saves are over here before anybody could end them.
+    pub fn abort_job(&mut self, reference: &str) -> Result<(), Failure> {
+        self.active(reference).map(|_| ())
+    }
+
     pub fn suspend(&mut self, reference: &str) -> Result<(), Failure> {
         let domain = self.active(reference)?;
         match domain.state {
@@ -188,35 +198,5 @@ impl Session<'_> {
         }
         domain.state = State::Running;
         Ok(())
-    }
-
-    pub fn sync_time(&mut self, reference: &str) -> Result<(), Failure> {
-        if !self.domain(reference)?.active() {
-            let reason = "cannot set time: qemu doesn't support rtc-reset-reinjection command";
-            return Err(operation_unsupported(reason));
-        }
-        self.agent(reference).map(|_| ())
-    }
-
-    fn agent(&mut self, reference: &str) -> Result<&Agent, Failure> {
-        let name = self.active(reference)?.name.clone();
-        match &self.hypervisor.guest(&name).agent {
-            Agent::NotConfigured => Err(argument_unsupported("QEMU guest agent is not configured")),
-            Agent::Disconnected => Err(agent_unresponsive("QEMU guest agent is not connected")),
-            agent => Ok(agent),
-        }
-    }
-
-    pub fn guest_agent(&mut self, reference: &str, command: &str, _seconds: u32) -> Result<String, Failure> {
-        let Agent::Answers(answers) = self.agent(reference)? else { return Err(not_running()) };
-        let command: serde_json::Value =
-            serde_json::from_str(command).map_err(|error| internal(format!("cannot parse json {command}: {error}")))?;
-        let name = command.get("execute").and_then(|name| name.as_str()).unwrap_or_default();
-        match answers.get(name) {
-            Some(value) => Ok(serde_json::json!({ "return": value }).to_string()),
-            None => Err(internal(format!(
-                "unable to execute QEMU agent command '{name}': The command {name} has not been found"
-            ))),
-        }
     }
 }

@@ -1,5 +1,10 @@
 //! A hypervisor as libvirt 9 shows it: states, transitions, errors.
 
+mod agent;
+mod alias;
+mod bandwidth;
+mod checkpoints;
+mod copy;
 mod definition;
 mod device;
 mod devices;
@@ -9,10 +14,11 @@ mod executor;
 mod guest;
 mod life;
 mod metadata;
-mod pending;
+mod migrate;
 mod save;
 mod snapshots;
 mod tuning;
+mod unplug;
 
 use std::collections::BTreeMap;
 
@@ -22,10 +28,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Simulation;
 use crate::files::Tree;
+pub use checkpoints::Checkpoint;
+pub use copy::{Copying, DiskCopy};
 pub(crate) use definition::{Definition, count_disks, disk_files};
 pub use domain::{Domain, DomainError, Domains, Snapshot};
 use error::{no_domain, not_running};
 pub use guest::{Agent, Countdown, Guest, Reaction};
+pub(crate) use migrate::host_of;
 pub(crate) use save::saved;
 
 /// Where libvirt is reached, unless the operator's configuration says otherwise.
@@ -41,8 +50,10 @@ pub struct Hypervisor {
     pub guests: BTreeMap<String, Guest>,
     /// All other guests.
     pub other_guests: Guest,
-    /// Looks for the files of disks before it starts a domain.
+    /// Looks for the files of disks before it starts a domain, and whether they are shared before it moves one.
     pub check_disks: bool,
+    /// How copies of disks go.
+    pub copying: Copying,
     /// Why it cannot be reached, where it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,

@@ -27,6 +27,7 @@ impl Session<'_> {
         self.domain(reference)?;
         let place = self.place(path, Access::ReadWrite)?;
         let domain = self.active(reference)?;
+        Self::no_copies(domain)?;
         let name = domain.name.clone();
         let xml = Definition::lenient(domain.xml())?.xml;
         let content = saved(&xml, domain.state != State::Paused).into_bytes();

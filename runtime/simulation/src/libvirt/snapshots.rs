@@ -40,6 +40,7 @@ impl Session<'_> {
         let domain = self.domain(reference)?;
         let asked = read(xml)?;
         asked.describes(domain)?;
+        Self::no_copies(domain)?;
         let name = asked.name.unwrap_or_else(|| seconds.to_string());
         if domain.snapshots.contains_key(&name) {
             return Err(operation_failed(format!("domain moment {name} already exists")));

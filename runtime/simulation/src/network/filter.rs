@@ -1,6 +1,8 @@
 //! The packet filter.
 
-use remotes_effect::iptables::{Change, Condition, Executor, Family, Rule, Table, Transaction};
+use remotes_effect::iptables::{
+    AddressSet, Change, Condition, Executor, Family, ListedChain, ListedSet, Rule, Table, Transaction,
+};
 use remotes_effect::network::chains::is_of_family;
 use remotes_effect::types::Failure;
 
@@ -8,6 +10,17 @@ use super::Network;
 use crate::Simulation;
 
 impl Executor for Simulation {
+    fn chains(&mut self, family: Family, beginning: &str) -> Result<Vec<ListedChain>, Failure> {
+        let chains = self.here.network.tables.get(&key(family, Table::Filter));
+        Ok(chains.map(|chains| chains.beginning(beginning)).unwrap_or_default())
+    }
+
+    fn sets(&mut self, beginning: &str) -> Result<Vec<ListedSet>, Failure> {
+        let sets = self.here.network.sets.values().filter(|set| set.name.starts_with(beginning));
+        let members = |set: &AddressSet| u32::try_from(set.members.len()).unwrap_or(u32::MAX);
+        Ok(sets.map(|set| ListedSet { name: set.name.clone(), members: members(set) }).collect())
+    }
+
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Failure> {
         // Nothing of it happens unless all of it can.
         let mut after = self.here.network.clone();

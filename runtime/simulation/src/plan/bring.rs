@@ -46,7 +46,7 @@ impl<E: Executor> Plan<E> {
         let seen = self.real.stat(&real)?;
         let entry = match seen.kind {
             Kind::File => {
-                self.shadow(on).set_origin(names, real.path);
+                self.shadow(on).set_origin(names, real);
                 Entry::File(File { size: seen.size, mode: seen.mode, modified: seen.modified, ..File::default() })
             }
             Kind::Directory => {
@@ -104,7 +104,6 @@ impl<E: Executor> Plan<E> {
     /// Copies a real file's content, if it is small, and its header as an image.
     pub(super) fn adopt(&mut self, on: &Node, names: &[String]) -> Result<(), Failure> {
         let Some(origin) = self.shadow(on).origin(names).cloned() else { return Ok(()) };
-        let origin = Place { on: on.clone(), path: origin };
         let info = self.real.inspect(&origin)?;
         let small = |file: &File| file.size <= MAX_FILE;
         let content = match self.machine(on).files.at(names) {

@@ -10,7 +10,7 @@ use remotes_effect::{Answer, Effect, Executor, libvirt};
 use super::bring::of_the_path;
 use super::{Plan, key};
 use crate::files::{Entry, File, Last};
-use crate::libvirt::{Agent, Definition, Domain, Snapshot, disk_files, saved};
+use crate::libvirt::{Agent, Checkpoint, Definition, Domain, Snapshot, disk_files, saved};
 
 /// Names and UUIDs of which the overlay knows all there is to know, be it that there is no such domain.
 pub(super) type Known = BTreeSet<String>;
@@ -31,6 +31,21 @@ impl<E: Executor> Plan<E> {
                 self.teach(on, command);
                 self.meet(on, domain)
             }
+            On::Freeze { on, domain, .. } | On::Thaw { on, domain, .. } => {
+                for command in ["guest-fsfreeze-freeze", "guest-fsfreeze-freeze-list", "guest-fsfreeze-thaw"] {
+                    self.teach_command(on, command);
+                }
+                self.meet(on, domain)
+            }
+            On::Migrate { on, domain, how } => return self.migrate(effect, on, domain, &how.uri),
+            On::BlockCopy { on, domain, target, .. } => {
+                let file = Place { on: on.clone(), path: target.path.clone() };
+                self.meet(on, domain).and_then(|()| {
+                    self.adopt_disks(on, domain);
+                    let names = self.found(&file, Last::Follow)?;
+                    self.adopt(on, &names)
+                })
+            }
             On::ResizeBlock { on, domain, .. }
             | On::SnapshotCreate { on, domain, .. }
             | On::SnapshotDelete { on, domain, metadata_only: false, .. } => {
@@ -45,7 +60,7 @@ impl<E: Executor> Plan<E> {
         self.pretend_after(effect, prepared)
     }
 
-    fn pretend_after(&mut self, effect: &Effect, prepared: Result<(), Failure>) -> Answer {
+    pub(super) fn pretend_after(&mut self, effect: &Effect, prepared: Result<(), Failure>) -> Answer {
         match prepared {
             Ok(()) => self.pretend(effect),
             Err(failure) => effect.refuse(failure).unwrap_or_else(|| self.pretend(effect)),
@@ -53,7 +68,7 @@ impl<E: Executor> Plan<E> {
     }
 
     /// Copies a real domain into the overlay before it is touched for the first time.
-    fn meet(&mut self, on: &Node, reference: &str) -> Result<(), Failure> {
+    pub(super) fn meet(&mut self, on: &Node, reference: &str) -> Result<(), Failure> {
         if self.known(on).contains(&folded(reference)) {
             return Ok(());
         }
@@ -73,6 +88,7 @@ impl<E: Executor> Plan<E> {
         }
         let xml = self.real.xml(on, &record.uuid)?;
         let snapshots = self.snapshots_of(on, &record.uuid);
+        let checkpoints = self.checkpoints_of(on, &record.uuid);
         // Without them a plan is still a plan.
         let current_snapshot = self.real.snapshot_current(on, &record.uuid).ok().flatten();
         let hypervisor = &mut self.machine(on).libvirt;
@@ -94,6 +110,8 @@ impl<E: Executor> Plan<E> {
             current_snapshot,
             power_off: None,
             unplugs: Vec::new(),
+            copies: BTreeMap::new(),
+            checkpoints,
             reboots: 0,
             resets: 0,
         };
@@ -110,8 +128,18 @@ impl<E: Executor> Plan<E> {
         snapshots
     }
 
+    fn checkpoints_of(&mut self, on: &Node, domain: &str) -> BTreeMap<String, Checkpoint> {
+        let names = self.real.checkpoints(on, domain).unwrap_or_default();
+        let mut checkpoints = BTreeMap::new();
+        for name in names {
+            let xml = self.real.checkpoint_xml(on, domain, &name);
+            checkpoints.extend(xml.ok().and_then(|xml| Checkpoint::read(&xml).ok()).map(|it| (name, it)));
+        }
+        checkpoints
+    }
+
     /// What a new domain could collide with, before it is made.
-    fn meet_definition(&mut self, on: &Node, xml: &str) -> Result<(), Failure> {
+    pub(super) fn meet_definition(&mut self, on: &Node, xml: &str) -> Result<(), Failure> {
         // What cannot be read, the overlay refuses.
         let Ok(definition) = Definition::lenient(xml) else { return Ok(()) };
         self.meet(on, &definition.name)?;
@@ -171,7 +199,7 @@ impl<E: Executor> Plan<E> {
         };
         let shadow = self.shadow(on);
         match shadow.origin(&names) {
-            Some(origin) if shadow.is_changed(&names) => Some(origin.clone()),
+            Some(origin) if shadow.is_changed(&names) && origin.on == *on => Some(origin.path.clone()),
             _ if shadow.is_changed(&names) || shadow.hides(&names) => None,
             _ if shadow.links => Some(format!("/{}", names.join("/"))),
             _ => Some(path.to_owned()),
@@ -215,7 +243,7 @@ impl<E: Executor> Plan<E> {
 
     /// Sees to it that the overlay has the images of a domain, before they change. Those that cannot be
     /// seen stay away: what becomes of them, nobody will see either.
-    fn adopt_disks(&mut self, on: &Node, domain: &str) {
+    pub(super) fn adopt_disks(&mut self, on: &Node, domain: &str) {
         let xml = self.machine(on).find(domain).map(|domain| domain.xml().to_owned()).unwrap_or_default();
         for path in disk_files(&xml) {
             let file = Place { on: on.clone(), path };
@@ -229,8 +257,14 @@ impl<E: Executor> Plan<E> {
     fn teach(&mut self, on: &Node, command: &str) {
         let command: Option<serde_json::Value> = serde_json::from_str(command).ok();
         let name = command.as_ref().and_then(|it| it.get("execute")).and_then(|name| name.as_str());
-        let Some(name) = name else { return };
+        if let Some(name) = name {
+            self.teach_command(on, name);
+        }
+    }
+
+    fn teach_command(&mut self, on: &Node, name: &str) {
         let answer = match name {
+            "guest-fsfreeze-freeze" | "guest-fsfreeze-freeze-list" | "guest-fsfreeze-thaw" => serde_json::json!(0),
             "guest-exec" => serde_json::json!({ "pid": 1 }),
             "guest-exec-status" => serde_json::json!({ "exited": true, "exitcode": 0 }),
             _ => serde_json::json!({}),

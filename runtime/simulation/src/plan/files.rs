@@ -1,7 +1,7 @@
 //! Files and images of a plan: read through to the real machine until they are touched.
 
 use remotes_effect::filesystem::{Effect as On, Kind};
-use remotes_effect::image::Effect as OnImage;
+use remotes_effect::image::{Backing, Effect as OnImage};
 use remotes_effect::policy::normalized;
 use remotes_effect::types::{Failure, FailureKind, Node, Place};
 use remotes_effect::{Answer, Effect, Executor, filesystem, image};
@@ -25,7 +25,7 @@ impl<E: Executor> Plan<E> {
             On::Write { at, .. } => self.replace(effect, at, None),
             On::MakeDirectory { at, .. } => self.make_directory(effect, at),
             On::SetMode { at, .. } => self.set_mode(effect, at),
-            On::Link { at, .. } => self.replace(effect, at, None),
+            On::Link { at, .. } => self.link(effect, at),
             On::Rename { source, target } => self.rename(effect, source, target),
             On::Copy { source, target } => self.replace(effect, target, Some(source)),
             On::Remove { at, .. } => self.remove(effect, at),
@@ -38,13 +38,13 @@ impl<E: Executor> Plan<E> {
     pub(super) fn image(&mut self, effect: &Effect, on_image: &OnImage) -> (Answer, bool) {
         let result = match on_image {
             OnImage::Inspect { at } => return (self.look_at(effect, at, Last::Follow), false),
-            OnImage::Create { at, .. } => self.replace(effect, at, None),
+            OnImage::Create { at, based_on, .. } => self.create(effect, at, based_on.as_ref()),
             OnImage::Convert { source, target, .. } => self.convert(effect, source, target),
         };
         self.or_refuse(effect, result)
     }
 
-    fn or_refuse(&mut self, effect: &Effect, result: Result<(Answer, bool), Failure>) -> (Answer, bool) {
+    pub(super) fn or_refuse(&mut self, effect: &Effect, result: Result<(Answer, bool), Failure>) -> (Answer, bool) {
         match result {
             Ok(answer) => answer,
             Err(failure) => match effect.refuse(failure) {
@@ -70,7 +70,10 @@ impl<E: Executor> Plan<E> {
         match (shadow.is_changed(&spot.names) || shadow.hides(&spot.names), origin) {
             (true, Some(origin)) if content => self.real.look(&elsewhere(effect, origin)),
             (true, _) => self.pretend(effect),
-            (false, _) if self.shadow(&at.on).links => self.real.look(&elsewhere(effect, path(&spot.names))),
+            (false, _) if self.shadow(&at.on).links => {
+                let real = Place { on: at.on.clone(), path: path(&spot.names) };
+                self.real.look(&elsewhere(effect, real))
+            }
             (false, _) => self.real.look(effect),
         }
     }
@@ -89,7 +92,7 @@ impl<E: Executor> Plan<E> {
             return self.pretend(effect);
         }
         let real = match self.shadow(&at.on).links {
-            true => elsewhere(effect, path(&names)),
+            true => elsewhere(effect, Place { on: at.on.clone(), path: path(&names) }),
             false => effect.clone(),
         };
         let mut answer = self.real.look(&real);
@@ -130,7 +133,7 @@ impl<E: Executor> Plan<E> {
     }
 
     /// The paths of the folders down to this one that do not exist yet.
-    fn missing_folders(&mut self, at: &Place) -> Result<Vec<Place>, Failure> {
+    pub(super) fn missing_folders(&mut self, at: &Place) -> Result<Vec<Place>, Failure> {
         let names = normalized(&at.path).unwrap_or_default();
         let mut missing = Vec::new();
         for length in 1..=names.len() {
@@ -147,7 +150,7 @@ impl<E: Executor> Plan<E> {
         Ok(missing)
     }
 
-    fn mark_folders(&mut self, made: &[Place]) {
+    pub(super) fn mark_folders(&mut self, made: &[Place]) {
         for folder in made {
             let names = self.spot(folder, Last::Follow);
             self.shadow(&folder.on).make(&names);
@@ -249,6 +252,27 @@ impl<E: Executor> Plan<E> {
         Ok((answer, true))
     }
 
+    /// Where a link was made, real paths may lead elsewhere than the overlay's.
+    fn link(&mut self, effect: &Effect, at: &Place) -> Result<(Answer, bool), Failure> {
+        let before = self.found(at, Last::Keep)?;
+        let there = self.machine(&at.on).files.at(&before).is_some();
+        let (answer, done) = self.replace(effect, at, None)?;
+        if answer.failure().is_none() {
+            self.shadow(&at.on).links = true;
+        }
+        // The same link being there is fine, and no step.
+        Ok((answer, done && !there))
+    }
+
+    fn create(&mut self, effect: &Effect, at: &Place, base: Option<&Backing>) -> Result<(Answer, bool), Failure> {
+        if let Some(base) = base {
+            let base = Place { on: at.on.clone(), path: base.path.clone() };
+            let names = self.found(&base, Last::Follow)?;
+            self.adopt(&at.on, &names)?;
+        }
+        self.replace(effect, at, None)
+    }
+
     fn convert(&mut self, effect: &Effect, source: &Place, target: &Place) -> Result<(Answer, bool), Failure> {
         let names = self.found(source, Last::Follow)?;
         self.adopt(&source.on, &names)?;
@@ -257,7 +281,7 @@ impl<E: Executor> Plan<E> {
 }
 
 /// All below and itself, parents first.
-fn collect(entry: &Entry, names: &mut Names, into: &mut Vec<(Names, Kind)>) {
+pub(super) fn collect(entry: &Entry, names: &mut Names, into: &mut Vec<(Names, Kind)>) {
     into.push((names.clone(), entry.metadata().kind));
     if let Entry::Directory(directory) = entry {
         for (name, below) in &directory.entries {
@@ -268,12 +292,12 @@ fn collect(entry: &Entry, names: &mut Names, into: &mut Vec<(Names, Kind)>) {
     }
 }
 
-/// A look at the same node's other path.
-fn elsewhere(effect: &Effect, path: String) -> Effect {
+/// The same look at another place.
+fn elsewhere(effect: &Effect, place: Place) -> Effect {
     let mut effect = effect.clone();
     match &mut effect {
         Effect::Filesystem(On::Stat { at } | On::Read { at } | On::ReadLink { at } | On::Entries { at })
-        | Effect::Image(image::Effect::Inspect { at }) => at.path = path,
+        | Effect::Image(image::Effect::Inspect { at }) => *at = place,
         _ => {}
     }
     effect

@@ -3,15 +3,18 @@
 mod bring;
 mod domains;
 mod files;
+mod moves;
 mod network;
 mod openvswitch;
 mod reality;
 mod shadow;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use remotes_effect::tools::Outcome;
+use remotes_effect::transfer::Effect as Transfer;
 use remotes_effect::types::Node;
 use remotes_effect::{Answer, Effect, Executor, clock, sriov, tools};
 
@@ -108,7 +111,7 @@ impl<E: Executor> Plan<E> {
 
     /// To the overlay.
     fn pretend(&mut self, effect: &Effect) -> Answer {
-        if let Some(on) = effect.nodes().first() {
+        for on in effect.nodes() {
             self.machine(on);
         }
         self.overlay.execute(effect)
@@ -131,8 +134,9 @@ impl<E: Executor> Executor for Plan<E> {
             }
             Effect::Filesystem(on_files) => self.filesystem(effect, on_files),
             Effect::Image(on_image) => self.image(effect, on_image),
-            Effect::Transfer(_) => (self.pretend(effect), true),
+            Effect::Transfer(Transfer::Copy { source, target }) => self.transfer(effect, source, target),
             Effect::Hooks(on_hooks) => self.hooks(effect, on_hooks),
+            Effect::Iptables(_) if !effect.changes() => (self.real.look(effect), false),
             Effect::Locks(_) | Effect::Iptables(_) => (self.pretend(effect), true),
             Effect::Links(on_links) => (self.links(effect, on_links), true),
             Effect::Openvswitch(_) => (self.openvswitch(effect), true),

@@ -47,6 +47,8 @@ looks! {
     Libvirt libvirt: saved_xml SavedXml(on: Node, path: str) -> String;
     Libvirt libvirt: snapshots Snapshots(on: Node, domain: str) -> Vec<String>;
     Libvirt libvirt: snapshot_current SnapshotCurrent(on: Node, domain: str) -> Option<String>;
+    Libvirt libvirt: checkpoints Checkpoints(on: Node, domain: str) -> Vec<String>;
+    Libvirt libvirt: checkpoint_xml CheckpointXml(on: Node, domain: str, checkpoint: str) -> String;
     Libvirt libvirt: snapshot_xml SnapshotXml(on: Node, domain: str, snapshot: str) -> String;
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use remotes_effect::types::Place;
+
 /// Real names from the root.
 pub(super) type Names = Vec<String>;
 
@@ -14,8 +16,8 @@ pub(super) struct Shadow {
     own: BTreeSet<Names>,
     /// Nothing is here any more.
     gone: BTreeSet<Names>,
-    /// Files whose content is still that of a real one, at this path.
-    origins: BTreeMap<Names, String>,
+    /// Files whose content is still that of a real one, in this place.
+    origins: BTreeMap<Names, Place>,
     /// Whether a link was moved or made: real paths may then lead elsewhere than the overlay's.
     pub links: bool,
 }
@@ -63,14 +65,14 @@ impl Shadow {
         self.gone.insert(names.to_vec());
     }
 
-    /// The path of the real file that has this file's content.
-    pub fn origin(&self, names: &[String]) -> Option<&String> {
+    /// The real file that has this file's content.
+    pub fn origin(&self, names: &[String]) -> Option<&Place> {
         self.origins.get(names)
     }
 
     /// This file has the content of a real one.
-    pub fn set_origin(&mut self, names: &[String], path: String) {
-        self.origins.insert(names.to_vec(), path);
+    pub fn set_origin(&mut self, names: &[String], place: Place) {
+        self.origins.insert(names.to_vec(), place);
     }
 
     /// Names directly in this folder that are removed.

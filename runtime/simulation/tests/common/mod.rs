@@ -1,7 +1,7 @@
 //! What the tests share: documents as oned writes them, and effects without ceremony.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use remotes_effect::libvirt::{self, Domain, Scope};
+use remotes_effect::libvirt::{self, Bandwidth, BlockProgress, CopyTarget, Domain, Migration, Scope};
 use remotes_effect::types::{Failure, FailureKind, Node, Place};
 use remotes_effect::{Answer, Effect, Executor, clock, filesystem, image, tools};
 
@@ -144,7 +144,43 @@ pub mod virt {
         snapshot_redefine SnapshotRedefine(domain: &str = domain.to_owned(), xml: &str = xml.to_owned(), current: bool = current) -> ();
         snapshot_revert SnapshotRevert(domain: &str = domain.to_owned(), snapshot: &str = snapshot.to_owned(), force: bool = force) -> ();
         snapshot_delete SnapshotDelete(domain: &str = domain.to_owned(), snapshot: &str = snapshot.to_owned(), metadata_only: bool = metadata_only) -> ();
+        unplug UnplugDevice(domain: &str = domain.to_owned(), alias: &str = alias.to_owned(), seconds: u32 = seconds) -> bool;
+        migrate Migrate(domain: &str = domain.to_owned(), how: &Migration = how.clone()) -> ();
+        abort_job AbortJob(domain: &str = domain.to_owned()) -> ();
+        block_copy BlockCopy(domain: &str = domain.to_owned(), disk: &str = disk.to_owned(), target: CopyTarget = target, shallow: bool = shallow) -> ();
+        block_job BlockJob(domain: &str = domain.to_owned(), disk: &str = disk.to_owned()) -> Option<BlockProgress>;
+        end_block_job EndBlockJob(domain: &str = domain.to_owned(), disk: &str = disk.to_owned(), pivot: bool = pivot) -> ();
+        freeze Freeze(domain: &str = domain.to_owned(), mount_points: Vec<String> = mount_points) -> u32;
+        thaw Thaw(domain: &str = domain.to_owned(), mount_points: Vec<String> = mount_points) -> u32;
+        checkpoints Checkpoints(domain: &str = domain.to_owned()) -> Vec<String>;
+        checkpoint_xml CheckpointXml(domain: &str = domain.to_owned(), checkpoint: &str = checkpoint.to_owned()) -> String;
+        checkpoint_create CheckpointCreate(domain: &str = domain.to_owned(), xml: &str = xml.to_owned(), redefine: bool = redefine) -> String;
+        checkpoint_delete CheckpointDelete(domain: &str = domain.to_owned(), checkpoint: &str = checkpoint.to_owned(), metadata_only: bool = metadata_only) -> ();
+        set_bandwidth SetBandwidth(domain: &str = domain.to_owned(), interface: &str = interface.to_owned(), inbound: Option<Bandwidth> = inbound, outbound: Option<Bandwidth> = outbound) -> ();
         guest_agent GuestAgent(domain: &str = domain.to_owned(), command: &str = command.to_owned(), seconds: u32 = seconds) -> String;
+    }
+}
+
+/// A plain migration.
+pub fn migration(uri: String, paused: bool, allow_unsafe: bool) -> Migration {
+    Migration {
+        uri,
+        paused,
+        allow_unsafe,
+        disks: Vec::new(),
+        compressed: false,
+        auto_converge: false,
+        auto_converge_initial: None,
+        auto_converge_increment: None,
+        bandwidth: None,
+        parallel_connections: None,
+        peer_to_peer: false,
+        tunnelled: false,
+        tls: false,
+        post_copy: false,
+        abort_on_error: false,
+        migrate_uri: None,
+        listen_address: None,
     }
 }
 

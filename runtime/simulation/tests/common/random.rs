@@ -2,11 +2,11 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use remotes_effect::libvirt::Scope;
+use remotes_effect::libvirt::{Bandwidth, CopyTarget, Scope};
 use remotes_effect::types::{Node, Place};
-use remotes_effect::{Effect, clock, filesystem, image, libvirt, tools};
+use remotes_effect::{Effect, clock, filesystem, image, libvirt, tools, transfer};
 
-use super::common::{ONE, OTHER_UUID, UUID, archive, description};
+use super::common::{ONE, OTHER_UUID, UUID, archive, description, migration};
 
 /// What one random effect is made of.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Seed {
     pub document: String,
     pub flags: (bool, bool),
     pub which: usize,
+    /// Where it happens, and where to: here or on the host `b`.
+    pub away: (bool, bool),
 }
 
 /// Most of them below `/w`, where everything is; links are among the names.
@@ -68,6 +70,7 @@ fn document() -> impl Strategy<Value = String> {
             "<hostdev mode='subsystem'><source><address bus='9' slot='1' function='0'/></source></hostdev>",
             "<memory model='dimm'><target><size unit='MiB'>64</size><node>0</node></target></memory>",
             "<channel type='unix'/>",
+            "<interface type='bridge'><mac address='02:00:0a:32:00:0b'/><target dev='one-5-0'/></interface>",
             "<vm/>", "<disk/>", "<a", "",
         ]).prop_map(str::to_owned),
         6 => (prop::sample::select(vec!["s", "t", "u"]), prop::sample::select(vec!["", "s", "t", "u"])).prop_map(
@@ -76,14 +79,22 @@ fn document() -> impl Strategy<Value = String> {
                 moment.replace("NAME", name).replace("PARENT", &parent)
             }
         ),
+        3 => prop::sample::select(vec![
+            "<domaincheckpoint><name>s</name></domaincheckpoint>",
+            "<domaincheckpoint><name>t</name><creationTime>7</creationTime><parent><name>s</name></parent></domaincheckpoint>",
+            "<domaincheckpoint><name>s</name><creationTime>7</creationTime><parent><name>t</name></parent></domaincheckpoint>",
+            "<domaincheckpoint><disks><disk name='vda'/><disk name='sda' checkpoint='no'/></disks></domaincheckpoint>",
+            "<domaincheckpoint><name>u</name><disks><disk name='sda' checkpoint='bitmap'/></disks></domaincheckpoint>",
+        ]).prop_map(str::to_owned),
         1 => "\\PC{0,20}",
     ]
 }
 
 pub fn seed() -> impl Strategy<Value = Seed> {
     let numbers = prop_oneof![4 => 0u64..5, 2 => Just(0o644u64), 1 => any::<u64>(), 1 => Just(65_536u64)];
-    ((0u8..46), (path(), path()), name(), numbers, document(), any::<(bool, bool)>(), 0usize..3).prop_map(
-        |(kind, paths, name, number, document, flags, which)| Seed {
+    let away = (prop::bool::weighted(0.2), prop::bool::weighted(0.4));
+    ((0u8..60), (path(), path()), name(), numbers, document(), any::<(bool, bool)>(), 0usize..3, away).prop_map(
+        |(kind, paths, name, number, document, flags, which, away)| Seed {
             kind,
             paths,
             name,
@@ -91,6 +102,7 @@ pub fn seed() -> impl Strategy<Value = Seed> {
             document,
             flags,
             which,
+            away,
         },
     )
 }
@@ -100,9 +112,11 @@ impl Seed {
     pub fn effect(self) -> Effect {
         use filesystem::Effect as F;
         use libvirt::Effect as L;
-        let place = |path: &str| Place { on: Node::Here, path: path.to_owned() };
+        let node = |away| if away { Node::Host("b".to_owned()) } else { Node::Here };
+        let on = node(self.away.0);
+        let place = |path: &str| Place { on: on.clone(), path: path.to_owned() };
         let (at, target) = (place(&self.paths.0), place(&self.paths.1));
-        let (on, domain, xml, path) = (Node::Here, self.name, self.document, self.paths.0.clone());
+        let (domain, xml, path) = (self.name, self.document, self.paths.0.clone());
         let scope = [Scope::Live, Scope::Config, Scope::Both][self.which];
         let format = ["raw", "qcow2", "nope"][self.which].to_owned();
         let snapshot = ["s", "t", "u"][self.which].to_owned();
@@ -128,7 +142,10 @@ impl Seed {
                 on_files(F::Unpack { at, archive: packed })
             }
             14 => Effect::Image(image::Effect::Inspect { at }),
-            15 => Effect::Image(image::Effect::Create { at, format, size: Some(self.number), based_on: None }),
+            15 => {
+                let based_on = no.then(|| image::Backing { path: target.path, format: "qcow2".into() });
+                Effect::Image(image::Effect::Create { at, format, size: yes.then_some(self.number), based_on })
+            }
             16 => {
                 let source_format = if yes { "raw" } else { "qcow2" }.to_owned();
                 Effect::Image(image::Effect::Convert { source: at, source_format, target, format })
@@ -164,6 +181,49 @@ impl Seed {
             43 => Effect::Libvirt(L::SnapshotRedefine { on, domain, xml, current: yes }),
             44 if yes => Effect::Libvirt(L::SnapshotRevert { on, domain, snapshot, force: no }),
             44 => Effect::Libvirt(L::SnapshotDelete { on, domain, snapshot, metadata_only: no }),
+            46 => on_files(F::Link { at, target: self.paths.1 }),
+            47 => on_files(F::Link { at, target: ["c", "b/a", "/w/a"][self.which].to_owned() }),
+            48 | 49 => {
+                let target = Place { on: node(self.away.1), path: self.paths.1 };
+                Effect::Transfer(transfer::Effect::Copy { source: at, target })
+            }
+            50 => {
+                let alias = ["virtio-disk0", "net0", "sata0"][self.which].to_owned();
+                Effect::Libvirt(L::UnplugDevice { on, domain, alias, seconds: mode % 50 })
+            }
+            51 | 52 => {
+                let uri = ["qemu+ssh://b/system", "qemu:///system", "qemu+ssh://nobody/system"][self.which].to_owned();
+                Effect::Libvirt(L::Migrate { on, domain, how: migration(uri, yes, no) })
+            }
+            53 if yes => Effect::Libvirt(L::AbortJob { on, domain }),
+            53 => Effect::Libvirt(L::BlockJob { on, domain, disk: "vda".into() }),
+            54 | 55 => {
+                let copy = CopyTarget { path, format, block: yes };
+                Effect::Libvirt(L::BlockCopy {
+                    on,
+                    domain,
+                    disk: ["vda", "sda", "vdz"][self.which].into(),
+                    target: copy,
+                    shallow: no,
+                })
+            }
+            56 => Effect::Libvirt(L::EndBlockJob { on, domain, disk: "vda".into(), pivot: yes }),
+            57 if yes => Effect::Libvirt(L::Freeze { on, domain, mount_points: vec![path; self.which] }),
+            57 => Effect::Libvirt(L::Thaw { on, domain, mount_points: Vec::new() }),
+            58 => match self.which {
+                0 => Effect::Libvirt(L::Checkpoints { on, domain }),
+                1 => Effect::Libvirt(L::CheckpointXml { on, domain, checkpoint: snapshot }),
+                _ if yes => {
+                    Effect::Libvirt(L::CheckpointDelete { on, domain, checkpoint: snapshot, metadata_only: no })
+                }
+                _ => Effect::Libvirt(L::CheckpointCreate { on, domain, xml, redefine: no }),
+            },
+            59 => {
+                let limit =
+                    |wanted: bool| wanted.then_some(Bandwidth { average: mode, peak: 0, burst: self.which as u32 });
+                let interface = "one-5-0".to_owned();
+                Effect::Libvirt(L::SetBandwidth { on, domain, interface, inbound: limit(yes), outbound: limit(no) })
+            }
             _ => Effect::Libvirt(L::GuestAgent { on, domain, command: xml, seconds: mode }),
         }
     }

@@ -61,3 +61,26 @@ pub fn tell<T>(attempt: &str, result: Result<T, remotes_sdk::Failure>) {
     };
     remotes_sdk::log::write(remotes_sdk::log::Level::Info, &format!("{attempt}: {outcome}"));
 }
+
+/// A plain move to another daemon.
+pub fn migration(uri: &str) -> remotes_sdk::libvirt::Migration {
+    remotes_sdk::libvirt::Migration {
+        uri: uri.to_owned(),
+        paused: false,
+        disks: Vec::new(),
+        allow_unsafe: false,
+        compressed: false,
+        auto_converge: false,
+        auto_converge_initial: None,
+        auto_converge_increment: None,
+        bandwidth: None,
+        parallel_connections: None,
+        peer_to_peer: false,
+        tunnelled: false,
+        tls: false,
+        post_copy: false,
+        abort_on_error: true,
+        migrate_uri: None,
+        listen_address: None,
+    }
+}

@@ -164,3 +164,26 @@ fn bytes_that_are_no_component() {
     let large = vec![0; compile::LARGEST + 1];
     assert!(matches!(compile::component(&large), Err(CompileError::Large(_))));
 }
+
+/// Components in components, far deeper than any compiler nests them: taken or refused, and no stack is used up.
+#[test]
+fn components_in_components() {
+    const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+    let engine = engine(&Limits::default()).unwrap();
+    for depth in [100, 3_000] {
+        let mut bytes = HEADER.to_vec();
+        for _ in 0..depth {
+            // A section of kind 4 that holds what there is so far.
+            let mut section = vec![4];
+            let mut length = bytes.len();
+            while length >= 0x80 {
+                section.push(length as u8 | 0x80);
+                length >>= 7;
+            }
+            section.push(length as u8);
+            bytes = [HEADER, &section, &bytes].concat();
+        }
+        let taken = compile::component(&bytes).and_then(|component| compile::compile(&engine, &component));
+        assert!(taken.is_ok() || matches!(taken, Err(CompileError::Invalid(_))));
+    }
+}

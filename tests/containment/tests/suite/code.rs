@@ -249,3 +249,95 @@ fn the_code_of_another_driver() {
     fs::rename(host.folder(&manifest.component), host.folder(&installed.manifest.component)).unwrap();
     assert!(host.load(&installed.manifest, &engine).is_ok(), "under its own name it is loaded");
 }
+
+/// Somebody puts another driver's code in place while it is loaded, again and again: what is called is what
+/// was recorded, or nothing is.
+#[test]
+fn code_that_is_replaced_while_it_is_loaded() {
+    use remotes_containment::{Grounds, Trial, guest};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let installed = Installed::new();
+    let engine = engine(&Limits::default()).unwrap();
+    let other = compile::precompile(&engine, &guest::PANIC.component()).unwrap();
+    let (own, code) = (fs::read(installed.path(&code_file())).unwrap(), installed.path(&code_file()));
+    let over = AtomicBool::new(false);
+    let (mut loaded, mut refused) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for content in [&other, &own].into_iter().cycle().take_while(|_| !over.load(Ordering::Relaxed)) {
+                installed.write("beside", content);
+                fs::rename(installed.path("beside"), &code).unwrap();
+            }
+        });
+        while loaded < 20 || refused < 20 {
+            match cache::load(installed.folder.path(), &engine) {
+                Err(error) => {
+                    assert!(matches!(error, CacheError::Altered { .. }), "{error}");
+                    refused += 1;
+                }
+                Ok((_, component)) => {
+                    let driver = remotes_sandbox::Driver::new(engine.clone(), component);
+                    let grounds = Grounds::new();
+                    let trial = Trial::of(MEMORY_OF_CALLS).with("one-5", "");
+                    let ended = trial.call_of(&driver, |policy, deadline| grounds.machine(policy, deadline));
+                    ended.assert_done();
+                    assert_eq!(ended.journal.logged(), ["seen: one-5"]);
+                    loaded += 1;
+                }
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Code that is mapped already is not that of the file which stands in its place later.
+#[test]
+fn code_that_is_replaced_once_it_is_loaded() {
+    let installed = Installed::new();
+    let engine = engine(&Limits::default()).unwrap();
+    let (_, component) = cache::load(installed.folder.path(), &engine).unwrap();
+    installed.write("beside", &[0x90; 1 << 20]);
+    fs::rename(installed.path("beside"), installed.path(&code_file())).unwrap();
+    let driver = remotes_sandbox::Driver::new(engine, component);
+    let trial = remotes_containment::Trial::of(MEMORY_OF_CALLS).with("one-5", "");
+    let ended = trial.call_of(&driver, |_, _| crate::common::host());
+    assert_eq!(ended.journal.logged(), ["seen: one-5"]);
+    assert!(matches!(installed.refusal(&installed.path(&code_file())), CacheError::Altered { .. }));
+}
+
+/// An older driver's component and code under the manifest of today, and the manifest of an older one over
+/// today's: only the whole of them together is an installation.
+#[test]
+fn parts_of_an_older_installation() {
+    let older = remotes_containment::guest::ENDLESS_CALL.component();
+    let engine = engine(&Limits::default()).unwrap();
+    let older_code = compile::precompile(&engine, &older).unwrap();
+    let mut installed = Installed::new();
+    let (path, code) = (installed.path(&code_file()), fs::read(installed.path(&code_file())).unwrap());
+    installed.write(manifest::COMPONENT, &older);
+    installed.write(&code_file(), &older_code);
+    assert!(matches!(installed.refusal(&path), CacheError::Altered { .. }));
+    installed.write(&code_file(), &code);
+    installed.manifest.component = digest(&older);
+    installed.manifest.precompiled.insert(std::env::consts::ARCH.into(), digest(&older_code));
+    installed.record();
+    assert!(matches!(installed.refusal(&path), CacheError::Altered { .. }));
+}
+
+/// Code of another machine under this one's name, recorded as such.
+#[test]
+fn code_of_another_architecture() {
+    let mut installed = Installed::new();
+    let mut code = fs::read(installed.path(&code_file())).unwrap();
+    // The compiler's own note of what it compiled for: of the same length, and of no machine that runs this.
+    let (own, other) = (std::env::consts::ARCH.as_bytes(), b"riscv64gc");
+    let (own, other) = (own, &other[..own.len().min(other.len())]);
+    let places: Vec<_> = (0..code.len() - own.len()).filter(|at| code[*at..].starts_with(own)).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        code[at..at + other.len()].copy_from_slice(other);
+    }
+    installed.replace(&code);
+    let error = installed.refusal(installed.folder.path());
+    assert!(matches!(error, CacheError::NotCompiled { .. }), "{error}");
+}

@@ -4,6 +4,7 @@
 
 mod archives;
 mod boundary;
+mod carrying;
 mod code;
 mod common;
 mod domains;
@@ -13,6 +14,7 @@ mod links;
 mod mutations;
 mod paths;
 mod protocol;
+mod reach;
 mod servers;
 mod state;
 mod time;
@@ -22,8 +24,8 @@ mod wasi;
 
 #[allow(unused_imports)]
 use self::{
-    archives::*, boundary::*, domains::*, images::*, limits::*, paths::*, protocol::*, state::*, time::*, tools::*,
-    vnm::*, wasi::*,
+    archives::*, boundary::*, carrying::*, domains::*, images::*, limits::*, paths::*, protocol::*, reach::*, state::*,
+    time::*, tools::*, vnm::*, wasi::*,
 };
 
 macro_rules! tested {
@@ -34,3 +36,12 @@ macro_rules! tested {
 }
 
 remotes_containment::foreach_guest!(tested);
+
+/// How much there is of it, for the log of a run.
+#[test]
+fn count() {
+    let guests = remotes_containment::guest::ALL.len();
+    let cases = remotes_containment::CASES;
+    println!("containment: {guests} hostile guests, {cases} cases");
+    assert!(guests >= 45 && cases > guests);
+}

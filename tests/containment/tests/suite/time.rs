@@ -195,12 +195,12 @@ pub fn destroyer() {
 #[test]
 fn a_host_that_is_stuck() {
     let (tell, told) = mpsc::channel::<()>();
-    let trial = Trial::of(EFFECT_FLOOD).milliseconds(100);
+    let trial = Trial::of(EFFECT_FLOOD).milliseconds(2000);
     let policy = trial.policy();
     let abandon = Box::new(move || tell.send(()).unwrap());
     let call = remotes_effect::vmm::Call::Reboot { deploy_id: "one-5".into(), host: "node1".into(), action: "".into() };
     let pipeline = Pipeline::new(policy, Memory::default(), Stuck(told));
-    let deadline = Deadline::after(Duration::from_millis(100));
+    let deadline = Deadline::after(Duration::from_millis(2000));
     let outcome = trial.driver().call(&remotes_effect::Call::Vmm(call), pipeline, deadline, Some(abandon));
     assert!(matches!(outcome.result, Err(RunError::Deadline(_))));
     assert_eq!(outcome.pipeline.journal.entries.len(), 1);

@@ -12,14 +12,14 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use remotes_kernel_tests::{END, FAILED, PASSED};
-use remotes_network_tests::{isolated, sh};
+use remotes_network_tests::sh;
 
 fn main() {
     surroundings();
     // Panics are told once, with their case.
     std::panic::set_hook(Box::new(|_| {}));
     for (name, case) in recorded::cases() {
-        match catch_unwind(AssertUnwindSafe(|| isolated(case))) {
+        match catch_unwind(AssertUnwindSafe(case)) {
             Ok(()) => println!("{PASSED}{name}"),
             Err(panic) => println!("{FAILED}{name}: {}", message(&*panic)),
         }

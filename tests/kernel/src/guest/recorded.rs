@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use remotes_network_tests::{Case, State, assert_state, isolated, sh};
+use remotes_network_tests::{Case, State, SwitchState, assert_state, isolated, sh, switched};
 use serde_json::Value;
 
 use crate::host;
 
 /// The drivers whose cases are replayed.
-const DRIVERS: [&str; 6] = ["bridge", "fw", "vxlan", "nodeport", "elastic", "802.1Q"];
+const DRIVERS: [&str; 8] = ["bridge", "fw", "vxlan", "nodeport", "elastic", "802.1Q", "ovswitch", "ovswitch_vxlan"];
 
 /// Bandwidth, hooks and proxies are no matter of this kernel's; the other cases differ from those that are
 /// replayed in rules alone, and an emulated machine is slow.
@@ -44,9 +44,10 @@ pub fn cases() -> Vec<(String, Box<dyn FnOnce() + Send>)> {
     known
         .map(|name| {
             let case = Case::below(Path::new("/golden"), &name);
-            let run: Box<dyn FnOnce() + Send> = match case.input()["shims"]["ip"].is_object() {
-                true => Box::new(move || by_commands(case)),
-                false => Box::new(move || by_state(&case)),
+            let run: Box<dyn FnOnce() + Send> = match case.input() {
+                input if input["openvswitch"].is_string() => Box::new(move || switched(move || by_switch(&case))),
+                input if input["shims"]["ip"].is_object() => Box::new(move || isolated(move || by_commands(case))),
+                _ => Box::new(move || isolated(move || by_state(&case))),
             };
             (name, run)
         })
@@ -57,10 +58,28 @@ pub fn cases() -> Vec<(String, Box<dyn FnOnce() + Send>)> {
 fn by_state(case: &Case) {
     host::prepare(case);
     let outcome = host::act(case);
-    assert_state(&State::now(), &case.after(), &format!("after the action: {outcome:?}"));
+    assert_state(&State::now(), &case.after(), &format!("after the action: {}", outcome.stderr));
     for (file, line) in case.input()["extra_files"].as_object().into_iter().flatten() {
         assert_eq!(sh(line.as_str().unwrap()), case.text(&format!("after/{file}")), "{file}");
     }
+}
+
+/// The switch is as it was recorded, but for being in the kernel, which has its ports.
+fn by_switch(case: &Case) {
+    host::prepare(case);
+    let outcome = host::act(case);
+    let (mut now, recorded) = (SwitchState::now(), SwitchState::recorded(&case.folder().join("after")));
+    let links = State::now().links;
+    for bridge in now.database["bridges"].as_array_mut().unwrap() {
+        assert_eq!(bridge["datapath_type"], "system", "{}", outcome.stderr);
+        bridge["datapath_type"] = "netdev".into();
+        for port in bridge["ports"].as_array().unwrap().iter().filter(|port| port["name"] != bridge["name"]) {
+            let name = port["name"].as_str().unwrap();
+            assert_eq!(links[name]["master"], "ovs-system", "port {name}: {}", outcome.stderr);
+        }
+    }
+    assert_eq!(now.database, recorded.database, "{}", outcome.stderr);
+    assert_eq!(now.flows, recorded.flows, "{}", outcome.stderr);
 }
 
 /// The state after the action is that after the stock driver's commands.
@@ -80,10 +99,10 @@ fn by_commands(case: Case) {
     let before = everything();
     let outcome = host::act(&case);
     let (now, by_hand) = (everything(), by_hand.lock().unwrap().take().unwrap());
-    assert_state(&now.state, &by_hand.state, &format!("after the action: {outcome:?}"));
-    assert_eq!(now.more, by_hand.more, "after the action: {outcome:?}");
+    assert_state(&now.state, &by_hand.state, &format!("after the action: {}", outcome.stderr));
+    assert_eq!(now.more, by_hand.more, "after the action: {}", outcome.stderr);
     // Whether the commands changed anything at all: those of a second machine do not.
-    assert_eq!(now == before, !case.text("after/commands.txt").contains("sudo "), "{outcome:?}");
+    assert_eq!(now == before, !case.text("after/commands.txt").contains("sudo "), "{}", outcome.stderr);
 }
 
 #[derive(Debug, PartialEq)]

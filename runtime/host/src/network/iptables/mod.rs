@@ -3,13 +3,15 @@
 
 mod diff;
 mod restore;
+mod selected;
 mod sets;
 mod steps;
 mod stepwise;
 
 use std::path::PathBuf;
 
-use remotes_effect::iptables::{Executor, Table, TableChange, Transaction};
+use remotes_effect::iptables::{Executor, Family, ListedChain, ListedSet, Table, TableChange, Transaction};
+use remotes_effect::network::chains::Chains;
 use remotes_effect::network::names;
 use remotes_effect::types::Failure;
 
@@ -50,7 +52,24 @@ fn commit(privileged: &Privileged, tables: &[TableChange]) -> Result<(), Failure
     }
 }
 
+fn list(privileged: &Privileged, family: Family, of: Table) -> Result<Chains, Failure> {
+    match privileged.is_own() {
+        true => restore::list(privileged, family, table(of)),
+        false => stepwise::list(privileged, family, table(of)),
+    }
+}
+
 impl Executor for Iptables {
+    fn chains(&mut self, family: Family, beginning: &str) -> Result<Vec<ListedChain>, Failure> {
+        names::chain(beginning)?;
+        Ok(list(&self.privileged, family, Table::Filter)?.beginning(beginning))
+    }
+
+    fn sets(&mut self, beginning: &str) -> Result<Vec<ListedSet>, Failure> {
+        names::set(beginning)?;
+        Sets(&self.privileged).listed(beginning)
+    }
+
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Failure> {
         let Transaction { sets, tables, obsolete_sets } = transaction;
         let privileged = self.alone()?;

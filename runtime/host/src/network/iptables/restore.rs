@@ -4,7 +4,7 @@ use remotes_effect::iptables::{Change, Condition, Family, Rule, TableChange};
 use remotes_effect::network::chains::Chains;
 use remotes_effect::types::Failure;
 
-use super::table;
+use super::{selected, table};
 use crate::network::privileged::{Privileged, failure};
 
 /// How often a transaction is made anew when the rules changed between looking and committing.
@@ -26,7 +26,12 @@ pub(super) fn commit(privileged: &Privileged, tables: &[TableChange]) -> Result<
     Ok(())
 }
 
-fn save(privileged: &Privileged, family: Family) -> Result<String, Failure> {
+/// The chains of one table.
+pub(super) fn list(privileged: &Privileged, family: Family, table: &str) -> Result<Chains, Failure> {
+    Ok(Chains::parse(&save(privileged, family)?, table))
+}
+
+pub(super) fn save(privileged: &Privileged, family: Family) -> Result<String, Failure> {
     let program = program(family, "save");
     let listing = privileged.must(program, &[], &format!("list the rules ({program})"))?;
     String::from_utf8(listing).map_err(|_| Failure::failed(format!("{program}: its listing is not UTF-8")))
@@ -37,7 +42,7 @@ fn save(privileged: &Privileged, family: Family) -> Result<String, Failure> {
 fn commit_family(privileged: &Privileged, family: Family, tables: &[&TableChange]) -> Result<(), Failure> {
     let mut seen = None;
     for _ in 0..ATTEMPTS {
-        let listing = save(privileged, family)?;
+        let listing = selected::listing(privileged, family, tables)?;
         let script = script(family, &listing, tables)?;
         if script.is_empty() {
             return Ok(());
@@ -54,7 +59,7 @@ fn commit_family(privileged: &Privileged, family: Family, tables: &[&TableChange
 
 /// Whether the changes would be taken, without making them.
 fn rehearse(privileged: &Privileged, family: Family, tables: &[&TableChange]) -> Result<(), Failure> {
-    let script = script(family, &save(privileged, family)?, tables)?;
+    let script = script(family, &selected::listing(privileged, family, tables)?, tables)?;
     if script.is_empty() { Ok(()) } else { restore(privileged, family, &script, &["--test"]) }
 }
 

@@ -1,8 +1,9 @@
 //! Sets of addresses.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use remotes_effect::iptables::{AddressSet, Family, SetKind};
+use remotes_effect::iptables::{AddressSet, Family, ListedSet, SetKind};
 use remotes_effect::network::chains::is_of_family;
 use remotes_effect::network::names;
 use remotes_effect::types::{Failure, FailureKind};
@@ -89,6 +90,23 @@ impl Sets<'_> {
         let script: String = members.iter().map(|member| format!("{verb} {set} {member}\n")).collect();
         self.restore(&script, &format!("change set {set}"))?;
         Ok(true)
+    }
+
+    /// The sets whose names begin so, sorted by name, with how many members each has.
+    pub fn listed(self, beginning: &str) -> Result<Vec<ListedSet>, Failure> {
+        let listing = self.0.must("ipset", &["save"], "list the sets")?;
+        let mut sets = BTreeMap::<&str, u32>::new();
+        let listing = String::from_utf8_lossy(&listing);
+        for line in listing.lines() {
+            let mut words = line.split(' ');
+            match (words.next(), words.next()) {
+                (Some("create"), Some(name)) => drop(sets.insert(name, 0)),
+                (Some("add"), Some(name)) => *sets.entry(name).or_default() += 1,
+                _ => {}
+            }
+        }
+        let listed = sets.into_iter().filter(|(name, _)| name.starts_with(beginning));
+        Ok(listed.map(|(name, members)| ListedSet { name: name.to_owned(), members }).collect())
     }
 
     fn names(self) -> Result<Vec<String>, Failure> {

@@ -57,7 +57,7 @@ fn plans(privileged: &Privileged, tables: &[TableChange]) -> Result<Vec<Plan>, F
         let (_, after, replaced) = match listed.entry((program, table)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let chains = list(privileged, program, table)?;
+                let chains = list(privileged, change.family, table)?;
                 entry.insert((chains.clone(), chains, BTreeSet::new()))
             }
         };
@@ -88,7 +88,7 @@ fn replaced_by(changes: &[Change]) -> Vec<&str> {
     replaced
 }
 
-fn program(family: Family) -> &'static str {
+pub(super) fn program(family: Family) -> &'static str {
     match family {
         Family::Ipv4 => "iptables",
         Family::Ipv6 => "ip6tables",
@@ -100,7 +100,8 @@ fn arguments(table: &str, words: &[String]) -> Vec<String> {
     ["-w", PATIENCE].iter().chain(table).map(|word| (*word).to_owned()).chain(words.iter().cloned()).collect()
 }
 
-fn list(privileged: &Privileged, program: &str, table: &str) -> Result<Chains, Failure> {
+pub(super) fn list(privileged: &Privileged, family: Family, table: &str) -> Result<Chains, Failure> {
+    let program = program(family);
     let arguments = arguments(table, &["-S".to_owned()]);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let listing = privileged.must(program, &arguments, &format!("list the rules ({program})"))?;

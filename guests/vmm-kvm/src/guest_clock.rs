@@ -1,0 +1,21 @@
+//! The guest's clock, which has stood still while its memory was somewhere else.
+
+use remotes_sdk::wait::retry_when;
+use remotes_sdk::{Node, info, libvirt, settings, warning};
+
+use crate::domain::passing;
+
+/// As `SYNC_TIME` has it: sets the clock through the guest's agent, which has slept as long as the guest.
+/// Never fatal.
+pub fn synchronise(on: &Node, id: &str) {
+    match settings::yes("SYNC_TIME") {
+        Ok(true) => {
+            let synced = retry_when(2, 1, passing, || libvirt::sync_time(on, id));
+            if let Err(failure) = synced {
+                info!("the guest's clock is not set: {}", failure.message);
+            }
+        }
+        Ok(false) => {}
+        Err(failure) => warning!("the guest's clock is not set: {}", failure.message),
+    }
+}

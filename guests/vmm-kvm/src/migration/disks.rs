@@ -1,0 +1,201 @@
+//! The disks of a running machine, and what their files are.
+
+use remotes_sdk::filesystem::{self, Kind};
+use remotes_sdk::image::{self, Backing, Info};
+use remotes_sdk::xml::{Document, Element};
+use remotes_sdk::{Failure, FailureKind, Place, clean, parent};
+
+use super::Journey;
+
+/// Where LVM's datastores have their volumes: `vg-one-` and the datastore's id.
+pub const VOLUMES: &str = "/dev/vg-one-";
+
+/// One disk that has something in it.
+#[derive(Debug)]
+pub struct Disk {
+    /// `vda`
+    pub target: String,
+    /// where the domain has it
+    pub path: String,
+    /// its description
+    pub xml: String,
+    /// a medium that can be exchanged while the machine runs
+    pub removable: bool,
+    pub content: Content,
+}
+
+/// What is at a disk's path.
+#[derive(Debug)]
+pub enum Content {
+    /// an image that the guest may write to
+    Image(Image),
+    /// a file that nobody writes to
+    Medium,
+    /// a link to a volume of LVM
+    Volume,
+    /// a link into elsewhere, or a device: storage that every host reaches
+    Elsewhere,
+}
+
+/// An image file.
+#[derive(Debug)]
+pub struct Image {
+    /// the disk's path, or what the link there leads to
+    pub path: String,
+    pub format: String,
+    pub size: u64,
+    pub backing: Option<Backing>,
+    /// names of the snapshots inside
+    pub snapshots: Vec<String>,
+}
+
+/// All disks of the description; drives without medium and storage by network are none of a move's business.
+pub fn survey(journey: &Journey, xml: &str) -> Result<Vec<Disk>, Failure> {
+    let document = Document::parse(xml)?;
+    let all = document.elements("devices").into_iter().flat_map(|devices| devices.elements("disk"));
+    let mut disks = Vec::new();
+    for element in all {
+        let target = element.first("target").and_then(|target| target.attribute("dev"));
+        let (Some(target), Some(path)) = (target, path(element)) else { continue };
+        let content = content(journey, element, &path)
+            .map_err(|failure| Failure { message: format!("disk {target}: {}", failure.message), ..failure })?;
+        disks.push(Disk {
+            target: target.to_owned(),
+            path,
+            xml: xml[element.range()].to_owned(),
+            removable: is_removable(element),
+            content,
+        });
+    }
+    Ok(disks)
+}
+
+/// The path of a disk's file or device.
+pub fn path(disk: Element<'_, '_>) -> Option<String> {
+    let source = disk.first("source")?;
+    let path = source.attribute("file").or_else(|| source.attribute("dev"))?;
+    path.starts_with('/').then(|| clean(path))
+}
+
+/// Whether its medium can be exchanged while the machine runs.
+pub fn is_removable(disk: Element<'_, '_>) -> bool {
+    matches!(disk.attribute("device"), Some("cdrom" | "floppy"))
+}
+
+fn content(journey: &Journey, disk: Element<'_, '_>, path: &str) -> Result<Content, Failure> {
+    if path.starts_with("/dev/") {
+        return Ok(Content::Elsewhere);
+    }
+    let place = journey.here(path);
+    match filesystem::stat(&place)?.kind {
+        Kind::File => {}
+        Kind::BlockDevice => return Ok(Content::Elsewhere),
+        Kind::Symlink => return link(journey, &place),
+        _ => return Err(Failure::invalid(format!("{path} is neither a file, a device nor a link"))),
+    }
+    let image = image(&place)?;
+    let read_only = disk.first("readonly").is_some() || is_removable(disk);
+    match read_only && image.format == "raw" {
+        true => Ok(Content::Medium),
+        false => Ok(Content::Image(image)),
+    }
+}
+
+fn link(journey: &Journey, place: &Place) -> Result<Content, Failure> {
+    let target = filesystem::read_link(place)?;
+    if snapshot_folder(&place.path).is_some() {
+        let path = below(parent(&place.path), &target);
+        return Ok(Content::Image(image(&journey.here(path))?));
+    }
+    match target.starts_with(VOLUMES) {
+        true => Ok(Content::Volume),
+        false => Ok(Content::Elsewhere),
+    }
+}
+
+fn image(place: &Place) -> Result<Image, Failure> {
+    let info = image::inspect(place)?;
+    let path = clean(&place.path);
+    let (format, size, snapshots) = (info.format.clone(), info.virtual_size, info.snapshots.clone());
+    Ok(Image { backing: based_on(&path, info), path, format, size, snapshots })
+}
+
+/// What the image at this path is based on.
+pub fn based_on(path: &str, info: Info) -> Option<Backing> {
+    let backing = below(parent(path), &info.backing_file?);
+    // What is not said is what is safe: a format is never guessed.
+    Some(Backing { path: backing, format: info.backing_format.unwrap_or_else(|| "raw".to_owned()) })
+}
+
+/// A path that is written in this folder, from the root.
+fn below(folder: &str, path: &str) -> String {
+    match path.starts_with('/') {
+        true => clean(path),
+        false => clean(&format!("{folder}/{path}")),
+    }
+}
+
+/// The folder of a disk's snapshots, `…/disk.N.snap`, where the path leads through one.
+pub fn snapshot_folder(path: &str) -> Option<&str> {
+    let mut end = 0;
+    for name in path.split('/') {
+        end += name.len();
+        let number = name.strip_prefix("disk.").and_then(|name| name.strip_suffix(".snap"));
+        if number.is_some_and(is_number) && end < path.len() {
+            return Some(&path[..end]);
+        }
+        end += 1;
+    }
+    None
+}
+
+/// `disk.N`
+pub fn is_disk(name: &str) -> bool {
+    name.strip_prefix("disk.").is_some_and(is_number)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Refuses images with snapshots inside: neither a storage migration nor a copy of a disk takes those along,
+/// and to put the file over it afterwards would take it away from under the guest.
+pub fn refuse_snapshots<'a>(images: impl IntoIterator<Item = &'a Image>) -> Result<(), Failure> {
+    match images.into_iter().find(|image| !image.snapshots.is_empty()) {
+        None => Ok(()),
+        Some(image) => Err(Failure::unsupported(format!(
+            "{} holds system snapshots ({}), which do not move with a running machine: delete them, or migrate it \
+             powered off",
+            image.path,
+            image.snapshots.join(", ")
+        ))),
+    }
+}
+
+/// What is at a place, as far as anything is.
+pub fn kind(place: &Place) -> Result<Option<Kind>, Failure> {
+    match filesystem::stat(place) {
+        Ok(metadata) => Ok(Some(metadata.kind)),
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_folder_is_known_by_its_name() {
+        for (path, folder) in [
+            ("/ds/0/23/disk.0.snap/0", Some("/ds/0/23/disk.0.snap")),
+            ("/ds/0/23/disk.12.snap/a/b", Some("/ds/0/23/disk.12.snap")),
+            ("/ds/0/23/disk.0.snap", None),
+            ("/ds/0/23/disk..snap/0", None),
+            ("/ds/0/23/disk.x.snap/0", None),
+            ("/ds/100/abcdef.snap/0", None),
+        ] {
+            assert_eq!(snapshot_folder(path), folder, "{path}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! `remotes vnm`: the virtual networks of this host, as its drivers left them. Nothing is changed.
+
+mod dot;
+mod host;
+mod look;
+mod tree;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::{Show, Vnm};
+use crate::output;
+
+/// Runs a command.
+pub fn run(command: &Vnm, json: bool) -> Result<ExitCode> {
+    match command {
+        Vnm::Show(arguments) => show(arguments, json),
+    }
+}
+
+fn show(arguments: &Show, json: bool) -> Result<ExitCode> {
+    let host = host::Host::of(look::look()?);
+    match (json, arguments.dot) {
+        (true, _) => output::print_json(&host)?,
+        (false, true) => print!("{}", dot::graph(&host)),
+        (false, false) => print!("{}", tree::tree(&host)),
+    }
+    Ok(ExitCode::SUCCESS)
+}

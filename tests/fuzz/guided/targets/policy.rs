@@ -1,0 +1,3 @@
+#![no_main]
+
+remotes_fuzz_guided::guided!("policy");
