@@ -17,6 +17,7 @@ mod protocol;
 mod reach;
 mod servers;
 mod state;
+mod switch;
 mod time;
 mod tools;
 mod vnm;
@@ -25,7 +26,7 @@ mod wasi;
 #[allow(unused_imports)]
 use self::{
     archives::*, boundary::*, carrying::*, domains::*, images::*, limits::*, paths::*, protocol::*, reach::*, state::*,
-    time::*, tools::*, vnm::*, wasi::*,
+    switch::*, time::*, tools::*, vnm::*, wasi::*,
 };
 
 macro_rules! tested {
