@@ -120,8 +120,12 @@ fn staged<'a>(
     let mut chains: BTreeSet<&str> = after.0.keys().map(String::as_str).collect();
     chains.retain(|chain| replaced.contains(chain) && both(chain) && before.0[*chain] != after.0[*chain]);
     for (chain, rules) in after.0.iter().filter(|(chain, _)| both(chain) && !replaced.contains(chain.as_str())) {
-        let moved = edits(&before.0[chain], rules).moved;
-        chains.extend(moved.iter().filter_map(|rule| target_of(rule)).filter_map(|target| replaced.get(target)));
+        // Which of two rules it is that has moved cannot be told either: those that lead to a chain which got its
+        // rules anew are the ones that were taken out and put back, and under another name they are others.
+        if !edits(&before.0[chain], rules).moved.is_empty() {
+            let led = rules.iter().filter_map(|rule| target_of(rule)).filter_map(|target| replaced.get(target));
+            chains.extend(led.filter(|target| both(target)));
+        }
     }
     let taken: BTreeSet<&str> = before.0.keys().chain(after.0.keys()).map(String::as_str).collect();
     chains
