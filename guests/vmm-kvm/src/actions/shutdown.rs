@@ -8,6 +8,9 @@ use remotes_sdk::{Explain, Failure, FailureKind, error, here, libvirt, settings,
 use crate::domain::{Facts, active, destroy, passing};
 use crate::{memory, vgpu, vtpm};
 
+/// Seconds for a domain that does not run any more to leave it.
+const GOING: u64 = 5;
+
 /// Seconds for a destroyed domain to leave libvirt's list.
 const DESTROYED: u64 = 10;
 
@@ -28,8 +31,14 @@ pub fn run(id: &str) -> Result<(), Failure> {
         false => shutdown(id),
     };
     match ask() {
-        // It went by itself, in between or with the answer on its way.
+        // It went by itself, in between or with the answer on its way; or it is just going.
         Err(_) if matches!(active(id), Ok(None)) => {}
+        Err(failure) if failure.message.contains("is not running") => {
+            let gone = until(GOING, |_| active(id).map(|domain| domain.is_none())).explain(could_not)?;
+            if !gone {
+                return Err(failure).explain(could_not);
+            }
+        }
         asked => asked.explain(could_not)?,
     }
     wait(id, timeout, ask)?;

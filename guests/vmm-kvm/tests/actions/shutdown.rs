@@ -28,6 +28,18 @@ fn a_quick_guest_costs_no_second() {
 }
 
 #[test]
+fn a_guest_that_is_just_going_is_let_go() {
+    let going = || Failure::failed("Requested operation is not valid: domain is not running");
+    let host = host(reacting(Reaction::AfterPolls(3)).losing("libvirt.shutdown", 1, going()));
+    shutdown(&host).value();
+    assert!(gone(&host));
+    // One that says so and stays is a failure.
+    let host = self::host(reacting(Reaction::Ignores).failing("libvirt.shutdown", 1, going()));
+    assert_eq!(shutdown(&host).failure().message, format!("Could not shutdown {UUID}"));
+    assert!(!gone(&host));
+}
+
+#[test]
 fn a_domain_that_is_gone_is_success() {
     let call = shutdown(&host(empty()));
     assert_eq!(call.names(), ["libvirt.find"]);
