@@ -54,7 +54,7 @@ fn commit(privileged: &Privileged, tables: &[TableChange]) -> Result<(), Failure
 
 fn list(privileged: &Privileged, family: Family, of: Table) -> Result<Chains, Failure> {
     match privileged.is_own() {
-        true => restore::list(privileged, family, table(of)),
+        true => selected::chains_of(privileged, family, table(of)),
         false => stepwise::list(privileged, family, table(of)),
     }
 }

@@ -26,17 +26,6 @@ pub(super) fn commit(privileged: &Privileged, tables: &[TableChange]) -> Result<
     Ok(())
 }
 
-/// The chains of one table.
-pub(super) fn list(privileged: &Privileged, family: Family, table: &str) -> Result<Chains, Failure> {
-    Ok(Chains::parse(&save(privileged, family)?, table))
-}
-
-pub(super) fn save(privileged: &Privileged, family: Family) -> Result<String, Failure> {
-    let program = program(family, "save");
-    let listing = privileged.must(program, &[], &format!("list the rules ({program})"))?;
-    String::from_utf8(listing).map_err(|_| Failure::failed(format!("{program}: its listing is not UTF-8")))
-}
-
 /// Makes the changes of one family in one transaction a table. What was listed before may have changed
 /// meanwhile: then it is listed anew.
 fn commit_family(privileged: &Privileged, family: Family, tables: &[&TableChange]) -> Result<(), Failure> {
@@ -54,7 +43,7 @@ fn commit_family(privileged: &Privileged, family: Family, tables: &[&TableChange
             Err(_) => seen = Some(script),
         }
     }
-    Err(Failure::busy(format!("{}: the rules kept changing; try again", program(family, "restore"))))
+    Err(Failure::busy(format!("{}: the rules kept changing; try again", program(family))))
 }
 
 /// Whether the changes would be taken, without making them.
@@ -64,7 +53,7 @@ fn rehearse(privileged: &Privileged, family: Family, tables: &[&TableChange]) ->
 }
 
 fn restore(privileged: &Privileged, family: Family, script: &str, more: &[&str]) -> Result<(), Failure> {
-    let program = program(family, "restore");
+    let program = program(family);
     let arguments = [&["--noflush", "--wait", "10"], more].concat();
     let outcome = privileged.run(program, &arguments, script.as_bytes())?;
     match outcome.status {
@@ -83,12 +72,10 @@ fn refused_line(stderr: &[u8]) -> Option<usize> {
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-fn program(family: Family, what: &str) -> &'static str {
-    match (family, what) {
-        (Family::Ipv4, "save") => "iptables-save",
-        (Family::Ipv6, "save") => "ip6tables-save",
-        (Family::Ipv4, _) => "iptables-restore",
-        (Family::Ipv6, _) => "ip6tables-restore",
+fn program(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4 => "iptables-restore",
+        Family::Ipv6 => "ip6tables-restore",
     }
 }
 

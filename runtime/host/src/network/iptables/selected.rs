@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use netlink_packet_core::NetlinkSerializable;
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use remotes_effect::iptables::{Change, Family, PlacedRule, Position, Table, TableChange};
-use remotes_effect::network::chains::is_of_family;
+use remotes_effect::network::chains::{Chains, is_of_family};
 use remotes_effect::types::Failure;
 
-use super::{restore, stepwise};
+use super::stepwise;
 use crate::network::netlink::{Netlink, NetlinkError, attributes};
 use crate::network::privileged::Privileged;
 use crate::process::system_program;
@@ -35,7 +35,22 @@ pub(super) fn listing(privileged: &Privileged, family: Family, tables: &[&TableC
             return list(privileged, family, &names, &needed);
         }
     }
-    restore::save(privileged, family)
+    all(privileged, family)
+}
+
+/// The chains of one table.
+pub(super) fn chains_of(privileged: &Privileged, family: Family, table: &str) -> Result<Chains, Failure> {
+    Ok(Chains::parse(&all(privileged, family)?, table))
+}
+
+/// A listing of everything.
+fn all(privileged: &Privileged, family: Family) -> Result<String, Failure> {
+    let program = match family {
+        Family::Ipv4 => "iptables-save",
+        Family::Ipv6 => "ip6tables-save",
+    };
+    let listing = privileged.must(program, &[], &format!("list the rules ({program})"))?;
+    String::from_utf8(listing).map_err(|_| Failure::failed(format!("{program}: its listing is not UTF-8")))
 }
 
 fn list(
