@@ -302,6 +302,30 @@ fn what_libvirt_adds_by_itself_is_granted() {
     }
 }
 
+/// libvirt 9.0 was seen to work at each of these for minutes, or to be ended by it.
+#[test]
+fn amounts_that_no_machine_has_are_refused() {
+    for inner in [
+        "<vcpu>4000000000</vcpu>",
+        "<vcpu current='1'>100000000</vcpu>",
+        "<iothreads>4294967290</iothreads>",
+        "<devices><disk type='file'><target dev='hdaaaa'/></disk></devices>",
+        "<devices><disk type='file'><target dev='sdaaaaaaaa' bus='scsi'/></disk></devices>",
+        "<devices><disk type='file'><address type='drive' controller='100000'/></disk></devices>",
+        "<devices><hostdev type='pci'><address type='drive' controller='100000'/></hostdev></devices>",
+    ] {
+        let failure = check(&domain(inner)).expect_err(inner);
+        assert_eq!(failure.kind, FailureKind::Invalid, "{inner}: {failure}");
+        device(&format!("<domainsnapshot><domain>{inner}</domain></domainsnapshot>")).expect_err(inner);
+    }
+    for inner in [
+        "<vcpu current='1'>4096</vcpu><iothreads> 16 </iothreads>",
+        "<devices><disk type='block'><target dev='xvdzzz12'/><address type='drive' controller='63'/></disk></devices>",
+    ] {
+        check(&domain(inner)).unwrap_or_else(|failure| panic!("{inner}: {failure}"));
+    }
+}
+
 #[test]
 fn documents_of_devices_are_bounded_too() {
     let attributes: String = (0..300).map(|number| format!(" a{number}='x'")).collect();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
@@ -12,6 +13,9 @@ use crate::{Target, mutation};
 
 /// Seconds of generated inputs, where `FUZZ_SECONDS` says nothing else.
 const SECONDS: u64 = 10;
+
+/// How long one input may take. The slowest take some tenths of a second.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folder of a target's inputs.
 pub fn corpus_folder(name: &str) -> PathBuf {
@@ -68,12 +72,15 @@ pub fn run(target: Target) -> u64 {
 
 fn generate(target: Target, corpus: Vec<Vec<u8>>, end: Instant) -> (u64, Option<(String, Vec<u8>)>) {
     let inputs = mutation::inputs(corpus, target.words);
+    let current = watched(target.name);
     let config = Config { cases: 100, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
     let mut count = 0;
     while Instant::now() < end {
         let outcome = TestRunner::new(config.clone()).run(&inputs, |input| {
-            catch_unwind(AssertUnwindSafe(|| (target.run)(&input.0)))
-                .map_err(|panic| TestCaseError::fail(message(&*panic)))
+            *current.lock().unwrap() = Some((Instant::now(), input.0.clone()));
+            let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(&input.0)));
+            *current.lock().unwrap() = None;
+            outcome.map_err(|panic| TestCaseError::fail(message(&*panic)))
         });
         match outcome {
             Ok(()) => count += 100,
@@ -82,6 +89,27 @@ fn generate(target: Target, corpus: Vec<Vec<u8>>, end: Instant) -> (u64, Option<
         }
     }
     (count, None)
+}
+
+/// The input that is being tried, and since when.
+type Current = Arc<Mutex<Option<(Instant, Vec<u8>)>>>;
+
+/// Ends the process where one input takes too long: nothing else can, and nobody would know which it was.
+fn watched(name: &'static str) -> Current {
+    let current = Current::default();
+    let watching = Arc::downgrade(&current);
+    std::thread::spawn(move || {
+        while let Some(current) = watching.upgrade() {
+            if let Some((_, data)) = current.lock().unwrap().as_ref().filter(|(since, _)| since.elapsed() > PATIENCE) {
+                let file = keep(name, data);
+                eprintln!("{name}: an input takes more than {PATIENCE:?}; kept as {}", file.display());
+                std::process::exit(101);
+            }
+            drop(current);
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    });
+    current
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -9,6 +9,7 @@
 
 use roxmltree::{Document, Node};
 
+use super::amounts::check_amounts;
 use super::document::{check_effort, check_encoding, domain_name};
 use super::exceptions::{all_text, is_metadata, is_prose, own_nvram, own_partition, own_text};
 use super::pattern::{any, listed};
@@ -61,6 +62,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn element(&self, element: Node<'_, '_>) -> Result<(), Failure> {
         check_attributes(element)?;
+        check_amounts(element)?;
         let name = element.tag_name().name();
         if element.tag_name().namespace().is_some_and(|namespace| namespace.starts_with(EMULATOR_NAMESPACES))
             && !self.grant.emulator_options

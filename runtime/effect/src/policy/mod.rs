@@ -16,6 +16,7 @@
 //!
 //! A denial names the effect and the line that would allow it.
 
+mod amounts;
 mod check;
 mod document;
 mod domain;

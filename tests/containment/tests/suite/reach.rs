@@ -96,6 +96,11 @@ const PARTS_OUT: &[&str] = &[
     "<seclabel type='static' model='dac'><label>root:root</label></seclabel>",
     "<sysinfo type='fwcfg'><entry name='opt/x' file='/etc/shadow'/></sysinfo>",
     "<bootloader>/bin/sh</bootloader>",
+    // Over which libvirt's daemon would work for minutes, or end.
+    "<vcpu>4000000000</vcpu>",
+    "<iothreads>4294967290</iothreads>",
+    "<devices><disk type='file'><target dev='hdaaaaaa'/></disk></devices>",
+    "<devices><disk type='file'><address type='drive' controller='100000'/></disk></devices>",
 ];
 
 fn placed(text: &str) -> String {
