@@ -37,7 +37,7 @@ pub fn row() -> Result<Row> {
     }
     let rate = f64::from(COUNT) / started.elapsed().as_secs_f64();
     Ok(Row {
-        what: "simulated effects a second, through policy and journal",
+        what: "simulated effects a second, through policy and journal".into(),
         ours: format!("{rate:.0} /s"),
         theirs: String::new(),
         figure: rate,

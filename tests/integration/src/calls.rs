@@ -1,5 +1,7 @@
 //! Actions as oned calls them on a machine.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use remotes_test_support::Guest;
 
 /// The host's name, as oned would pass it.
@@ -22,13 +24,15 @@ fn id(guest: &Guest) -> &str {
 pub fn arguments(action: &str, guest: &Guest) -> Vec<String> {
     let (id, host) = (id(guest).to_owned(), HOST.to_owned());
     let file = |name: &str| file(guest, name);
+    // It is there a second time on the standard input.
+    let encoded = || STANDARD.encode(document(guest, "qcow2"));
     // What stands between the deploy id and the machine's number.
     let own = match action {
         "deploy" => return vec![file("deployment.0"), host.clone(), id, host],
         "save" => return vec![guest.uuid.clone(), file("checkpoint"), host.clone(), id, host],
         "restore" => return vec![file("checkpoint"), host.clone(), guest.uuid.clone(), id, host],
-        "resize_disk" => vec!["0".to_owned(), "2".to_owned(), String::new(), host.clone()],
-        "attach_disk" => vec![file("disk.2"), "vdb".to_owned(), "1".to_owned(), String::new()],
+        "resize_disk" => vec!["0".to_owned(), "2".to_owned(), encoded(), host.clone()],
+        "attach_disk" => vec![file("disk.2"), "vdb".to_owned(), "1".to_owned(), encoded()],
         "detach_disk" => vec![file("disk.2"), "vdb".to_owned(), "1".to_owned()],
         "detach_nic" => vec![MAC.to_owned()],
         "prereconfigure" => vec!["sda".to_owned()],
@@ -54,7 +58,7 @@ pub fn stdin(action: &str, guest: &Guest) -> String {
 pub fn document(guest: &Guest, driver: &str) -> String {
     let (id, uuid) = (id(guest), &guest.uuid);
     format!(
-        "<VMM_DRIVER_ACTION_DATA><HOST>{HOST}</HOST><DEPLOY_ID>{uuid}</DEPLOY_ID><VM><ID>{id}</ID><TEMPLATE>\
+        "<VMM_DRIVER_ACTION_DATA><HOST>{HOST}</HOST><DEPLOY_ID>{uuid}</DEPLOY_ID><VM><ID>{id}</ID><TEMPLATE><VMID>{id}</VMID>\
          <DISK><DISK_ID>0</DISK_ID><TARGET>vda</TARGET></DISK>\
          <DISK><ATTACH>YES</ATTACH><DISK_ID>2</DISK_ID><TARGET>vdb</TARGET><DRIVER>raw</DRIVER></DISK>\
          <VCPU>2</VCPU><RESIZE><VCPU>1</VCPU></RESIZE></TEMPLATE></VM>\

@@ -1,9 +1,14 @@
 //! Whole processes, timed in pairs: this machine's mood changes, a ratio within a pair does not.
 
 pub mod memory;
+pub mod step;
 
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
 
 /// Medians in milliseconds, and the median of the ratios.
 pub struct Pairs {
@@ -13,29 +18,41 @@ pub struct Pairs {
 }
 
 /// Runs both commands in turn, `count` times after a warm-up; `between` runs before each, untimed.
-pub fn pairs(count: usize, ours: impl Fn() -> Command, theirs: impl Fn() -> Command, between: impl Fn()) -> Pairs {
+pub fn pairs(
+    count: usize,
+    ours: impl Fn() -> Command,
+    theirs: impl Fn() -> Command,
+    between: impl Fn() -> Result<()>,
+) -> Result<Pairs> {
     let (mut first, mut second, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for run in 0..=count {
-        between();
-        let a = time(ours());
-        between();
-        let b = time(theirs());
+        between()?;
+        let a = time(ours(), None)?;
+        between()?;
+        let b = time(theirs(), None)?;
         if run > 0 {
             first.push(a);
             second.push(b);
             ratios.push(a / b);
         }
     }
-    Pairs { ours: median(first), theirs: median(second), ratio: median(ratios) }
+    Ok(Pairs { ours: median(first), theirs: median(second), ratio: median(ratios) })
 }
 
-fn time(mut command: Command) -> f64 {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+/// Milliseconds that a command takes, which reads this file. It has to succeed.
+pub fn time(mut command: Command, input: Option<&Path>) -> Result<f64> {
+    let input = match input {
+        Some(path) => File::open(path).with_context(|| path.display().to_string())?.into(),
+        None => Stdio::null(),
+    };
+    command.stdin(input).stdout(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
-    let status = command.status();
+    let output = command.output().with_context(|| format!("{command:?}"))?;
     let elapsed = started.elapsed().as_secs_f64() * 1e3;
-    assert!(status.is_ok_and(|status| status.success()), "{command:?} failed: nothing was measured");
-    elapsed
+    if !output.status.success() {
+        bail!("{command:?} failed, nothing was measured: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(elapsed)
 }
 
 /// The middle one; 0 of none.

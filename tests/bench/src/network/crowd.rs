@@ -4,11 +4,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::commands::time;
 use super::machine::Vm;
 use super::{Host, run};
 use crate::Row;
 use crate::measure::median;
+use crate::measure::step::time;
 
 /// Machines before the one that is measured, and interfaces of each.
 const MACHINES: u32 = 200;
@@ -31,8 +31,8 @@ pub fn rows(host: &Host<'_>) -> Result<Vec<Row>> {
         post(host, id)?;
     }
     let last = measured(host, 1001 + MACHINES)?;
-    let row = |what, ours: String, theirs: String, figure: f64| Row {
-        what,
+    let row = |what: &'static str, ours: String, theirs: String, figure: f64| Row {
+        what: what.into(),
         ours,
         theirs,
         figure,

@@ -1,6 +1,5 @@
 //! Network actions through their stubs, against the same by hand, in a network namespace of their own.
 
-mod commands;
 mod crowd;
 mod machine;
 
@@ -10,9 +9,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::measure::median;
+use crate::measure::step::{Step, time};
 use crate::scene::Scene;
 use crate::{Options, Row};
-use commands::{Step, time};
+
 use machine::Vm;
 
 /// Groups of rules on the machine that is measured, and rules in each of them.
@@ -27,7 +27,7 @@ pub fn rows(scene: &Scene, options: &Options) -> Result<Vec<Row>> {
     }
     std::thread::scope(|scope| {
         let measured = scope.spawn(|| {
-            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).context("a network namespace")?;
+            isolate()?;
             let host = Host::new(scene, options)?;
             let mut rows = vec![host.fw()?, host.vxlan()?];
             rows.extend(host.stock()?);
@@ -36,6 +36,15 @@ pub fn rows(scene: &Scene, options: &Options) -> Result<Vec<Row>> {
         });
         measured.join().unwrap_or_else(|_| bail!("the measuring thread ended early"))
     })
+}
+
+/// Gives this thread a network of its own, which it also sees below `/sys`: the stock scripts look there.
+fn isolate() -> Result<()> {
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("a network namespace")?;
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).context("/")?;
+    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), None::<&str>).context("/sys")
 }
 
 /// The host, and how actions are called on it.
@@ -87,7 +96,7 @@ impl<'a> Host<'a> {
         }
         let ratio = median(ratios);
         Ok(Row {
-            what,
+            what: what.into(),
             ours: format!("{:.1} ms", median(first)),
             theirs: format!("{:.1} ms", median(second)),
             figure: ratio,
@@ -187,7 +196,7 @@ impl<'a> Host<'a> {
             }
             let figure = median(ratios);
             rows.push(Row {
-                what,
+                what: what.into(),
                 ours: format!("{:.1} ms", median(first)),
                 theirs: format!("{:.1} ms", median(second)),
                 figure,

@@ -1,0 +1,123 @@
+//! What is measured: each action, what virsh does in its place, and from which state.
+//!
+//! Not here is what an unprivileged daemon and a guest of one boot sector cannot have: `attach_nic` needs taps,
+//! `exec` an agent. `migrate` is measured by the tests of two hosts, whose ssh would be most of its time.
+
+use anyhow::Result;
+use remotes_integration::calls::{MAC, file};
+
+use super::host::Host;
+
+/// One of the actions.
+pub struct Measured {
+    pub action: &'static str,
+    /// brings the machine to where the action begins
+    pub before: fn(&Host) -> Result<()>,
+    /// the same by virsh
+    pub by_hand: fn(&Host) -> Result<()>,
+    /// whether the stock script can do it here
+    pub stock: bool,
+}
+
+const fn measured(action: &'static str, before: fn(&Host) -> Result<()>, by_hand: fn(&Host) -> Result<()>) -> Measured {
+    Measured { action, before, by_hand, stock: true }
+}
+
+/// All of them.
+pub const ACTIONS: &[Measured] = &[
+    measured("deploy", Host::stop, |host| host.does(host.virsh_without(&["create", &deployment(host)]))),
+    measured("cancel", Host::start, |host| host.does(host.virsh(&["destroy"]))),
+    measured("shutdown", Host::start, |host| {
+        host.does(host.virsh(&["shutdown"]))?;
+        host.until_gone()
+    }),
+    // It leaves a machine that has grown behind, which the next one replaces: QEMU does not load its states again.
+    measured("resize", Host::start, |host| host.does(host.virsh(&["setvcpus", "2", "--live"]))),
+    measured("save", Host::start, |host| host.does(host.virsh(&["save", &checkpoint(host)]))),
+    measured("restore", saved, |host| host.does(host.virsh_without(&["restore", &checkpoint(host)]))),
+    measured("resize_disk", running, |host| host.does(host.virsh(&["blockresize", "vda", "2M"]))),
+    measured("attach_disk", unplugged, plug),
+    measured("detach_disk", plugged, |host| host.does(host.virsh(&["detach-disk", "vdb", "--live"]))),
+    // The stock script knows interfaces of bridges only, which this daemon cannot have.
+    Measured { stock: false, ..measured("detach_nic", with_interface, detach_interface) },
+    measured("prereconfigure", inserted, eject),
+    measured("reconfigure", ejected, insert),
+    measured("snapshot_create", without_snapshot, snapshot),
+    measured("snapshot_revert", with_snapshot, |host| host.does(host.virsh(&["snapshot-revert", "snap-0"]))),
+    measured("snapshot_delete", with_snapshot, |host| host.does(host.virsh(&["snapshot-delete", "snap-0"]))),
+];
+
+fn deployment(host: &Host) -> String {
+    file(&host.guest, "deployment")
+}
+
+fn checkpoint(host: &Host) -> String {
+    file(&host.guest, "checkpoint")
+}
+
+fn running(host: &Host) -> Result<()> {
+    if host.tries(host.virsh(&["dominfo"]))? { Ok(()) } else { host.start() }
+}
+
+fn saved(host: &Host) -> Result<()> {
+    host.start()?;
+    host.does(host.virsh(&["save", &checkpoint(host)]))
+}
+
+fn plug(host: &Host) -> Result<()> {
+    let disk = file(&host.guest, "disk.2");
+    host.does(host.virsh(&["attach-disk", &disk, "vdb", "--subdriver", "raw", "--live"]))
+}
+
+fn plugged(host: &Host) -> Result<()> {
+    running(host)?;
+    if host.has_disk("vdb")? { Ok(()) } else { plug(host) }
+}
+
+fn unplugged(host: &Host) -> Result<()> {
+    plugged(host)?;
+    host.does(host.virsh(&["detach-disk", "vdb", "--live"]))
+}
+
+fn with_interface(host: &Host) -> Result<()> {
+    running(host)?;
+    let path = host.scene.path("nic.xml");
+    std::fs::write(&path, format!("<interface type='user'><mac address='{MAC}'/><model type='virtio'/></interface>"))?;
+    host.does(host.virsh(&["attach-device", &path.display().to_string(), "--live"]))
+}
+
+fn detach_interface(host: &Host) -> Result<()> {
+    host.does(host.virsh(&["detach-interface", "user", "--mac", MAC, "--live"]))
+}
+
+fn eject(host: &Host) -> Result<()> {
+    host.does(host.virsh(&["change-media", "sda", "--eject", "--force", "--live"]))
+}
+
+fn insert(host: &Host) -> Result<()> {
+    host.does(host.virsh(&["change-media", "sda", &file(&host.guest, "disk.1"), "--insert", "--live"]))
+}
+
+fn inserted(host: &Host) -> Result<()> {
+    ejected(host)?;
+    insert(host)
+}
+
+fn ejected(host: &Host) -> Result<()> {
+    running(host)?;
+    host.tries(host.virsh(&["change-media", "sda", "--eject", "--force", "--live"])).map(drop)
+}
+
+fn snapshot(host: &Host) -> Result<()> {
+    host.does(host.virsh(&["snapshot-create-as", "--name", "snap-0"]))
+}
+
+fn without_snapshot(host: &Host) -> Result<()> {
+    running(host)?;
+    host.tries(host.virsh(&["snapshot-delete", "snap-0"])).map(drop)
+}
+
+fn with_snapshot(host: &Host) -> Result<()> {
+    without_snapshot(host)?;
+    snapshot(host)
+}
