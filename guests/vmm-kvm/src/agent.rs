@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use remotes_sdk::{Failure, here, libvirt};
+use remotes_sdk::{Failure, FailureKind, here, libvirt, locks};
 use serde_json::{Value, json};
 
 /// Seconds for the agent to answer that it has started a command.
@@ -12,6 +12,15 @@ const ANSWER: u32 = 10;
 /// The file with the process id of the virtual machine's command.
 pub fn file(vm_id: u32) -> String {
     format!("/var/run/one/one-{vm_id}")
+}
+
+/// Keeps the probe, and other commands, away until the action ends. Where the folder of the process ids is not
+/// there yet, nobody is.
+pub fn alone() -> Result<(), Failure> {
+    match locks::acquire("exec") {
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
+        taken => taken,
+    }
 }
 
 /// Starts a program in the guest; returns its process id there.

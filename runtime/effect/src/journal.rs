@@ -211,9 +211,11 @@ fn shorten(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(shorten),
         Value::Object(map) => map.iter_mut().for_each(|(key, value)| match (key.as_str(), &*value) {
-            // Contents and standard input may be short secrets: never plain, whatever their size.
-            ("content" | "stdin" | "archive", Value::String(text)) => {
-                *value = json!(format!("({} bytes of base64)", text.len()));
+            // Contents and standard input may be short secrets: never plain, whatever their size. Of a command
+            // to a guest's agent they are a part.
+            ("content" | "stdin" | "archive" | "command", Value::String(text)) => {
+                let form = if key == "command" { "" } else { " of base64" };
+                *value = json!(format!("({} bytes{form})", text.len()));
             }
             _ => shorten(value),
         }),

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::frame::Hello;
@@ -11,19 +12,24 @@ use remotes_effect::{Answer, Effect};
 
 use crate::server::{Server, ServerError};
 
+/// How long a server may take to answer a question. An action that moves a machine may take days; to be told of
+/// a daemon that hangs must not.
+const ANSWER: Duration = Duration::from_secs(60);
+
 /// One server, named for messages: `the libvirt server`, `host node1`.
 pub(crate) struct Connection {
     name: String,
     command: Command,
     policy: Arc<Policy>,
     deadline: Deadline,
+    answer: Duration,
     server: Option<Server>,
 }
 
 impl Connection {
     /// Starts nothing yet.
     pub fn new(name: String, command: Command, policy: Arc<Policy>, deadline: Deadline) -> Self {
-        Self { name, command, policy, deadline, server: None }
+        Self { name, command, policy, deadline, answer: ANSWER, server: None }
     }
 
     /// Starts the server and waits until it is ready. Nothing has happened where it is not.
@@ -58,7 +64,8 @@ impl Connection {
             None => self.start()?,
         };
         // After an error the server is dropped, which ends it.
-        let answer = server.ask(effect, self.deadline)?;
+        let deadline = if effect.changes() { self.deadline } else { self.deadline.within(self.answer) };
+        let answer = server.ask(effect, deadline)?;
         self.server = Some(server);
         Ok(answer)
     }
@@ -73,5 +80,30 @@ impl Connection {
             ServerError::Frame(_) | ServerError::Mismatch => Failure::failed(message),
             ServerError::Start(_) | ServerError::Gone { .. } | ServerError::Pipe(_) => Failure::unavailable(message),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use remotes_effect::libvirt;
+    use remotes_effect::types::{FailureKind, Node};
+
+    use super::*;
+
+    #[test]
+    fn a_question_to_a_server_that_hangs_ends_long_before_the_action() {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        let week = Deadline::after(Duration::from_secs(604_800));
+        let mut connection = Connection::new("the server".to_owned(), command, Arc::new(policy()), week);
+        connection.answer = Duration::from_millis(50);
+        let effect = libvirt::Effect::Find { on: Node::Here, domain: "one-7".to_owned() };
+        let failure = connection.call(&Effect::Libvirt(effect)).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
+    }
+
+    fn policy() -> Policy {
+        Policy::parse("schema = 1", std::path::Path::new("policy.toml")).unwrap()
     }
 }

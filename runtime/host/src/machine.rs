@@ -144,7 +144,18 @@ impl Machine {
                 let log = &mut self.log;
                 return self.network.call(effect, self.locks.folder(), &mut |level, text| log(level, text));
             }
-            Effect::Libvirt(_) => return self.libvirt()?.call(effect),
+            Effect::Libvirt(effect) => {
+                let libvirt = match &mut self.libvirt {
+                    Some(libvirt) => libvirt,
+                    none => none.insert(Libvirt::new(
+                        &self.libvirt_server,
+                        &mut self.configuration,
+                        &self.policy,
+                        self.deadline,
+                    )?),
+                };
+                return libvirt.call(effect, self.jail.get_or_init(|| Jail::new(&self.policy.paths)));
+            }
         })
     }
 
@@ -154,16 +165,6 @@ impl Machine {
         })?;
         let output = usize::try_from(self.policy.limits.tool_output_kib).unwrap_or(usize::MAX).saturating_mul(1024);
         Ok(Hooks::new(folder, self.deadline, output))
-    }
-
-    fn libvirt(&mut self) -> Result<&mut Libvirt, Failure> {
-        match &mut self.libvirt {
-            Some(libvirt) => Ok(libvirt),
-            none => {
-                let libvirt = Libvirt::new(&self.libvirt_server, &mut self.configuration, &self.policy, self.deadline)?;
-                Ok(none.insert(libvirt))
-            }
-        }
     }
 
     fn perform(&mut self, effect: &Effect) -> Result<Answer, Failure> {

@@ -22,7 +22,7 @@ pub enum ServerError {
     #[error("cannot be started: {0}")]
     Start(std::io::Error),
     /// The deadline came before the answer.
-    #[error("gave no answer until the deadline")]
+    #[error("gave no answer in time")]
     Timeout {
         /// whether the effect had left for the server
         sent: bool,

@@ -1,10 +1,11 @@
 //! Programs that the policy names, run without a shell.
 
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use remotes_effect::deadline::Deadline;
-use remotes_effect::policy::{Policy, ToolGrant};
+use remotes_effect::policy::{ArgumentPattern, Policy, ToolGrant};
 use remotes_effect::tools::{Executor, Outcome};
 use remotes_effect::types::{Failure, Node};
 use rustix::fs::Access;
@@ -46,7 +47,7 @@ impl<'a> Tools<'a> {
     fn process(&self, tool: &str, grant: &ToolGrant) -> Result<Process, Failure> {
         let path = self.path(grant);
         let as_root = grant.sudo && !rustix::process::geteuid().is_root();
-        trusted(tool, &path, grant.sudo)?;
+        trusted(tool, &path, rustix::process::geteuid().as_raw())?;
         if !as_root {
             return Ok(Process::new(path));
         }
@@ -61,7 +62,7 @@ impl Executor for Tools<'_> {
         let Ok(grant) = self.granted(tool) else { return Ok(false) };
         let path = self.path(grant);
         match std::fs::metadata(&path) {
-            Ok(_) => trusted(tool, &path, grant.sudo)?,
+            Ok(_) => trusted(tool, &path, rustix::process::geteuid().as_raw())?,
             Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
                 return Ok(false);
             }
@@ -71,9 +72,14 @@ impl Executor for Tools<'_> {
             return Ok(rustix::fs::access(&path, Access::EXEC_OK).is_ok());
         }
         let Ok(sudo) = sudo(tool) else { return Ok(false) };
-        let outcome =
-            Process::new(sudo).arguments(["-n".into(), "-l".into(), path.into_os_string()]).run(self.deadline)?;
-        Ok(outcome.status == 0)
+        for arguments in asked(grant) {
+            let words = [OsString::from("-n"), "-l".into(), path.clone().into_os_string()];
+            let words = words.into_iter().chain(arguments.into_iter().map(OsString::from));
+            if Process::new(&sudo).arguments(words).run(self.deadline)?.status == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn run(&mut self, _on: &Node, tool: &str, arguments: &[String], stdin: &[u8]) -> Result<Outcome, Failure> {
@@ -94,19 +100,28 @@ fn sudo(tool: &str) -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::unavailable(format!("{}: sudo is needed for it and is not installed", shown(tool))))
 }
 
-/// Whether nobody but root, and the runtime's user where the tool runs as that, can have written the
-/// program.
-fn trusted(tool: &str, path: &Path, as_root: bool) -> Result<(), Failure> {
+/// The argument lists that sudo is asked about: it answers for one with its arguments, and a rule that names some
+/// permits no others. One with wildcards is asked about by the program alone.
+fn asked(grant: &ToolGrant) -> Vec<Vec<String>> {
+    let mut lists: Vec<Vec<String>> = grant.arguments.iter().filter_map(ArgumentPattern::literal).collect();
+    if lists.len() < grant.arguments.len() {
+        lists.push(Vec::new());
+    }
+    lists
+}
+
+/// Whether nobody but root and the runtime's user can have written the program. Also one that runs by sudo may be
+/// that user's, as OpenNebula's own are: what sudo runs is for its rules to say, and drivers write neither.
+fn trusted(tool: &str, path: &Path, user: u32) -> Result<(), Failure> {
     let (tool, shown_path) = (shown(tool), shown(path));
     let metadata = std::fs::metadata(path).map_err(|error| io_failure(path, "look at the program", &error))?;
     if !metadata.is_file() {
         return Err(Failure::failed(format!("{tool}: {shown_path} is no program")));
     }
-    let user = rustix::process::geteuid().as_raw();
-    if metadata.uid() != 0 && (as_root || metadata.uid() != user) {
-        let expected = if as_root { "root" } else { "root or the runtime's user" };
+    if metadata.uid() != 0 && metadata.uid() != user {
         return Err(Failure::failed(format!(
-            "{tool}: {shown_path} belongs to uid {}, expected {expected}: it is not run",
+            "{tool}: {shown_path} belongs to uid {}, expected root or the runtime's user (uid {user}): it is not run; \
+             `chown` it",
             metadata.uid()
         )));
     }
@@ -125,5 +140,42 @@ fn trusted(tool: &str, path: &Path, as_root: bool) -> Result<(), Failure> {
             "{tool}: {shown_path} lies in a folder that everybody may write to: it is not run; `chmod o-w` the folder"
         ))),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use remotes_effect::policy::Pattern;
+
+    use super::*;
+
+    fn grant(lists: &[&[&str]]) -> ToolGrant {
+        let list = |list: &&[&str]| ArgumentPattern(list.iter().map(|word| Pattern((*word).to_owned())).collect());
+        ToolGrant { path: "/usr/sbin/sysctl".into(), sudo: true, arguments: lists.iter().map(list).collect() }
+    }
+
+    #[test]
+    fn sudo_is_asked_with_the_arguments_that_its_rules_name() {
+        let words = ["vm.drop_caches=3", "vm.compact_memory=1"];
+        assert_eq!(asked(&grant(&[&words])), [words.map(str::to_owned).to_vec()]);
+        assert_eq!(asked(&grant(&[&["CREATE", "/d/**/vm.xml"], &["recover", "..."]])), [Vec::<String>::new()]);
+        assert_eq!(asked(&grant(&[&["-w"], &["*"]])), [vec!["-w".to_owned()], vec![]]);
+    }
+
+    #[test]
+    fn a_program_is_roots_or_the_users() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("vtpm_setup");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        let owner = std::fs::metadata(&program).unwrap().uid();
+        trusted("vtpm_setup", &program, owner).unwrap();
+        if owner != 0 {
+            return trusted("vtpm_setup", &program, owner + 1).map_or((), |()| panic!("another user's"));
+        }
+        trusted("vtpm_setup", &program, 1000).unwrap();
+        std::os::unix::fs::chown(&program, Some(1000), None).unwrap();
+        trusted("vtpm_setup", &program, 1000).unwrap();
+        assert!(trusted("vtpm_setup", &program, 1001).is_err());
     }
 }

@@ -137,9 +137,13 @@ impl Executor for Session {
         self.attempt(on, &shown(path), |view| {
             name.as_deref().map_or(Ok(()), |name| view.grant.check_domain(name))?;
             let path = view.image(path, Access::ReadOnly)?;
-            // With XML of the driver's as well: whose memory it is, only the image says.
-            view.saved_xml(&path)?;
-            Domain::domain_restore_flags(view.connection, &path, xml, 0).changing()
+            let own = match xml {
+                // Whose memory it is, only the image says.
+                Some(_) => view.saved_xml(&path).map(|_| None)?,
+                // What was checked is what starts, whatever becomes of the file.
+                None => Some(view.startable_xml(&path)?),
+            };
+            Domain::domain_restore_flags(view.connection, &path, xml.or(own.as_deref()), 0).changing()
         })
     }
 

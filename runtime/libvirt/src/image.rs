@@ -7,9 +7,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use remotes_effect::policy::{Access, PathGrants, domain_name};
+use remotes_effect::policy::{Access, PathGrants, check_domain_document, domain_name};
 use remotes_effect::types::Failure;
 use virt::domain::Domain;
+use virt::sys;
 
 use crate::arguments::{bounded, plain, shown};
 use crate::fault::Fault;
@@ -40,6 +41,15 @@ impl View<'_> {
                 Ok(granted(self.paths, path, &real, wanted)?)
             }
         }
+    }
+
+    /// The XML in a checkpoint, with the passwords in it, if that domain may be started as it is: anybody may
+    /// have written the file.
+    pub fn startable_xml(&self, path: &str) -> Result<String, Fault> {
+        let xml = Domain::save_image_get_xml_desc(self.connection, path, sys::VIR_DOMAIN_SAVE_IMAGE_XML_SECURE)?;
+        let xml = bounded(xml)?;
+        check_domain_document(self.grant, self.paths, &xml)?;
+        Ok(xml)
     }
 
     /// The XML in a checkpoint, if the domain it holds is granted.

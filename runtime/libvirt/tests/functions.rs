@@ -115,7 +115,7 @@ fn what_the_hypervisor_lacks_is_unsupported() {
 }
 
 #[test]
-fn a_domain_is_saved_and_restored() {
+fn a_domain_is_saved() {
     let (folder, mut session) = running();
     let path = format!("{}//checkpoint", folder.path().display());
     std::fs::write(&path, "").unwrap();
@@ -123,16 +123,11 @@ fn a_domain_is_saved_and_restored() {
     assert_eq!(session.find(&HERE, "one-5").unwrap_err().kind, FailureKind::NotFound);
     let saved = session.saved_xml(&HERE, &path).unwrap();
     assert!(saved.contains(UUID));
-    // The test driver takes no XML beside the image.
-    let failure = session.restore(&HERE, &path, Some(&saved)).unwrap_err();
-    assert_eq!(failure.kind, FailureKind::Unsupported, "{failure}");
-    session.restore(&HERE, &path, None).unwrap();
-    assert_eq!(state(&mut session), State::Running);
-    let again = session.restore(&HERE, &path, None).unwrap_err();
-    assert_eq!(again.kind, FailureKind::Exists, "{again}");
-    session.destroy(&HERE, "one-5").unwrap();
-    session.restore(&HERE, &path, None).unwrap();
-    assert_eq!(state(&mut session), State::Running);
+    // The test driver takes no XML beside the image, and what was checked is handed over: `guest.rs` restores.
+    for xml in [Some(saved.as_str()), None] {
+        let failure = session.restore(&HERE, &path, xml).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Unsupported, "{failure}");
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod proxy;
 mod support;
 
 use proxy::{DESTROY, LOOKUP_BY_NAME, Proxy};
+use std::path::Path;
+
 use remotes_effect::libvirt::{Domain, Executor as _, State};
 use remotes_effect::types::{Failure, FailureKind};
 use remotes_libvirt::Session;
@@ -49,6 +51,16 @@ fn the_life_of_a_guest() {
     assert!(absent(&session.find(&HERE, &guest.uuid)));
     let saved = session.saved_xml(&HERE, &checkpoint).unwrap();
     session.restore(&HERE, &checkpoint, Some(&saved)).unwrap();
+    assert_eq!(session.find(&HERE, &guest.uuid).unwrap().state, State::Running);
+
+    // As it is, where nobody has written another machine into the file.
+    session.save(&HERE, &guest.uuid, &checkpoint).unwrap();
+    let forged = guest.folder.join("forged");
+    forge(Path::new(&checkpoint), &forged, guest.console.to_str().unwrap());
+    let failure = session.restore(&HERE, forged.to_str().unwrap(), None).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Denied, "{failure}");
+    assert!(absent(&session.find(&HERE, &guest.uuid)));
+    session.restore(&HERE, &checkpoint, None).unwrap();
     assert_eq!(session.find(&HERE, &guest.uuid).unwrap().state, State::Running);
     session.shutdown(&HERE, &guest.uuid).unwrap();
     wait_gone(&mut session, &guest);
@@ -169,4 +181,19 @@ fn a_lost_answer_is_asked_for_again_or_unknown() {
     assert!(failure.message.contains("may or may not"), "{failure}");
     assert_eq!(proxy.connections(), 3, "a write is not sent twice");
     until("the end of the guest", || Ok(absent(&session.find(&HERE, &guest.name)).then_some(()))).unwrap();
+}
+
+/// A checkpoint whose description names another file, outside of what is granted, in place of this one.
+fn forge(checkpoint: &Path, forged: &Path, file: &str) {
+    let mut bytes = std::fs::read(checkpoint).unwrap();
+    let other = format!("/{}", "x".repeat(file.len() - 1));
+    let mut found = 0;
+    for start in 0..bytes.len().min(1 << 20) {
+        if bytes[start..].starts_with(file.as_bytes()) {
+            bytes[start..start + file.len()].copy_from_slice(other.as_bytes());
+            found += 1;
+        }
+    }
+    assert!(found > 0);
+    std::fs::write(forged, bytes).unwrap();
 }

@@ -14,6 +14,7 @@ fn start(vm_id: u32, command: &str, stdin: &[u8]) -> Result<(), Failure> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(Failure::invalid("there is no command"));
     };
+    agent::alone()?;
     let pid = agent::start(vm_id, program, arguments, stdin)?;
     filesystem::write(&at(agent::file(vm_id)), pid.to_string().as_bytes(), 0o644)
 }

@@ -5,10 +5,12 @@ use remotes_sdk::xml::{Document, escape};
 
 /// A drive's description without its medium; none where it has none.
 pub fn ejected(drive: &str) -> Result<Option<String>, Failure> {
-    match medium(drive)? {
-        Some(_) => without_source(drive).map(Some),
-        None => Ok(None),
-    }
+    let document = Document::parse(drive)?;
+    // A file, a device, or storage by network, which oned does not insert, but a RAW section may.
+    let names = ["file", "dev", "dir", "protocol", "pool"];
+    let source = document.first("source");
+    let holds = source.is_some_and(|source| names.iter().any(|name| source.attribute(name).is_some()));
+    if holds { without_source(drive).map(Some) } else { Ok(None) }
 }
 
 /// libvirt leaves an empty `<source index='3'/>` in a drive that it has emptied.
@@ -62,6 +64,8 @@ mod tests {
     fn an_empty_drive_has_no_medium_and_takes_one() {
         assert_eq!(medium(EMPTY).unwrap(), None);
         assert_eq!(ejected(EMPTY).unwrap(), None);
+        let by_network = EMPTY.replace("<source index='3'/>", "<source protocol='rbd' name='one/iso'/>");
+        assert!(!ejected(&by_network).unwrap().unwrap().contains("<source"));
         let full = inserted(EMPTY, "/d/disk.1", false).unwrap();
         assert_eq!(full.matches("<source").count(), 1);
         assert_eq!(medium(&full).unwrap().as_deref(), Some("/d/disk.1"));

@@ -44,7 +44,7 @@ fn a_command_is_started_and_its_id_kept() {
     assert_eq!(asked(&call), json!({ "path": "kill", "arg": ["-9", "4711"], "capture-output": true }));
     call.value();
     assert!(!host.simulation().here.exists(FILE));
-    assert_eq!(cancel(&host).names(), ["filesystem.read"]);
+    assert_eq!(cancel(&host).names(), ["locks.acquire", "filesystem.read"]);
 }
 
 #[test]

@@ -31,18 +31,32 @@ const PATH_ELEMENTS: [&str; 13] = [
 ];
 /// Devices that every guest may have.
 const COMMON_DEVICES: [&str; 2] = ["/dev/urandom", "/dev/random"];
-/// Checks a description of a whole domain: its name and all that it names.
-pub fn check_domain_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Result<(), Failure> {
+
+/// A granted file that a description names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// its path
+    pub path: String,
+    /// what the guest may do with it
+    pub access: Access,
+    /// of an image, the format that it is said to have; without one libvirt takes it for raw
+    pub format: Option<String>,
+}
+
+/// Checks a description of a whole domain: its name and all that it names. Returns the files, whose paths
+/// are granted; where these lead is for the one to see who can look.
+pub fn check_domain_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Result<Vec<NamedFile>, Failure> {
     grant.check_domain(&domain_name(xml)?)?;
     check_document(grant, paths, xml)
 }
 
-/// Checks a description of a device or a snapshot: all that it names.
-pub fn check_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Result<(), Failure> {
+/// Checks a description of a device or a snapshot: all that it names. Returns the files as
+/// [`check_domain_document`] does.
+pub fn check_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Result<Vec<NamedFile>, Failure> {
     check_encoding(xml)?;
     check_effort(xml)?;
     let document = Document::parse(xml).map_err(|error| Failure::invalid(format!("XML cannot be parsed: {error}")))?;
-    let checker = Checker { grant, paths };
+    let mut checker = Checker { grant, paths, files: Vec::new() };
     let mut pending = vec![document.root_element()];
     while let Some(element) = pending.pop() {
         if is_metadata(element) {
@@ -51,16 +65,17 @@ pub fn check_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Re
         checker.element(element)?;
         pending.extend(element.children().filter(Node::is_element));
     }
-    Ok(())
+    Ok(checker.files)
 }
 
 struct Checker<'a> {
     grant: &'a LibvirtGrant,
     paths: &'a PathGrants,
+    files: Vec<NamedFile>,
 }
 
 impl Checker<'_> {
-    fn element(&self, element: Node<'_, '_>) -> Result<(), Failure> {
+    fn element(&mut self, element: Node<'_, '_>) -> Result<(), Failure> {
         check_attributes(element)?;
         check_amounts(element)?;
         let name = element.tag_name().name();
@@ -96,7 +111,7 @@ impl Checker<'_> {
         }
     }
 
-    fn attribute(&self, element: Node<'_, '_>, name: &str, value: &str) -> Result<(), Failure> {
+    fn attribute(&mut self, element: Node<'_, '_>, name: &str, value: &str) -> Result<(), Failure> {
         let element_name = element.tag_name().name();
         let absolute = value.starts_with('/');
         // Users choose it, and it stands for nothing else.
@@ -131,7 +146,7 @@ impl Checker<'_> {
         }
     }
 
-    fn path_text(&self, element: Node<'_, '_>, text: &str) -> Result<(), Failure> {
+    fn path_text(&mut self, element: Node<'_, '_>, text: &str) -> Result<(), Failure> {
         let name = element.tag_name().name();
         let own = || match name {
             "nvram" => own_nvram(element, text),
@@ -172,15 +187,26 @@ impl Checker<'_> {
         }
     }
 
-    fn path(&self, element: Node<'_, '_>, path: &str, wanted: Access) -> Result<(), Failure> {
+    fn path(&mut self, element: Node<'_, '_>, path: &str, wanted: Access) -> Result<(), Failure> {
         if COMMON_DEVICES.contains(&path) {
             return Ok(());
         }
         self.paths.check(path, wanted).map_err(|failure| Failure {
             message: format!("<{}>: {}", element.tag_name().name(), failure.message),
             ..failure
-        })
+        })?;
+        self.files.push(NamedFile { path: path.to_owned(), access: wanted, format: format(element) });
+        Ok(())
     }
+}
+
+/// The format that a source's image is said to have: a disk's driver says it, of what is behind it the element
+/// `format`.
+fn format(source: Node<'_, '_>) -> Option<String> {
+    let above = source.parent().filter(|_| source.tag_name().name() == "source")?;
+    let wanted = if above.tag_name().name() == "disk" { "driver" } else { "format" };
+    let told = above.children().find(|child| child.tag_name().name() == wanted)?;
+    attribute(told, "type").map(str::to_owned)
 }
 
 /// What a guest writes to must be granted for writing: all but the source of a disk or file system that

@@ -112,7 +112,9 @@ impl LibvirtGrant {
     /// Checks everything that the effect itself shows.
     pub(super) fn check(&self, effect: &Effect, paths: &PathGrants) -> Result<(), Failure> {
         match effect {
-            Effect::Create { xml, .. } | Effect::Define { xml, .. } => check_domain_document(self, paths, xml),
+            Effect::Create { xml, .. } | Effect::Define { xml, .. } => {
+                check_domain_document(self, paths, xml).map(drop)
+            }
             Effect::Domains { .. } => Ok(()),
             Effect::Undefine { domain, .. }
             | Effect::Find { domain, .. }
@@ -152,7 +154,7 @@ impl LibvirtGrant {
             | Effect::SnapshotRedefine { domain, xml, .. }
             | Effect::CheckpointCreate { domain, xml, .. } => {
                 self.check_reference(domain)?;
-                check_document(self, paths, xml)
+                check_document(self, paths, xml).map(drop)
             }
             Effect::Save { domain, path, .. } => {
                 self.check_reference(domain)?;
@@ -169,7 +171,7 @@ impl LibvirtGrant {
             Effect::SavedXml { path, .. } => paths.check(path, Access::ReadOnly),
             Effect::Restore { path, xml, .. } => {
                 paths.check(path, Access::ReadOnly)?;
-                xml.as_deref().map_or(Ok(()), |xml| check_domain_document(self, paths, xml))
+                xml.as_deref().map_or(Ok(()), |xml| check_domain_document(self, paths, xml).map(drop))
             }
             Effect::GuestAgent { domain, command, .. } => {
                 self.check_reference(domain)?;

@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use document::{check_encoding, domain_name};
-pub use domain::{check_document, check_domain_document};
+pub use domain::{NamedFile, check_document, check_domain_document};
 pub use file::{PolicyError, Source};
 pub use iptables::IptablesGrant;
 pub use libvirt::{LibvirtGrant, is_uuid};

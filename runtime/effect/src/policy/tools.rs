@@ -25,6 +25,12 @@ pub struct ToolGrant {
 pub struct ArgumentPattern(pub Vec<Pattern>);
 
 impl ArgumentPattern {
+    /// The one list that it permits; none where it has wildcards.
+    pub fn literal(&self) -> Option<Vec<String>> {
+        let plain = |text: &str| text != "..." && !text.contains(['*', '?', '[', ']', '{', '}', '!', '\\']);
+        self.0.iter().map(|pattern| Some(pattern.0.clone()).filter(|text| plain(text))).collect()
+    }
+
     fn permits(&self, arguments: &[String]) -> bool {
         let (patterns, open) = match self.0.split_last() {
             Some((last, rest)) if last.0 == "..." => (rest, true),

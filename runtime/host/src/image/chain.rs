@@ -20,7 +20,7 @@ const MAX_LAYERS: usize = 128;
 
 /// One image of a chain.
 #[derive(Debug)]
-pub(super) struct Layer {
+pub(crate) struct Layer {
     image: Found,
     data: Option<Found>,
     pub header: Header,
@@ -83,7 +83,7 @@ impl Layer {
 }
 
 /// An image, what is behind it, and so on to the last one.
-pub(super) fn chain(jail: &Jail, image: Found, path: &str, format: Format) -> Result<Vec<Layer>, Failure> {
+pub(crate) fn chain(jail: &Jail, image: Found, path: &str, format: Format) -> Result<Vec<Layer>, Failure> {
     let mut layers: Vec<Layer> = Vec::new();
     let mut next = Some((image, format));
     while let Some((image, format)) = next.take() {

@@ -19,7 +19,8 @@ use crate::beside::Beside;
 use crate::jail::{Jail, Last};
 use crate::process::{Process, system_program};
 use crate::report::{io_failure, shown};
-use chain::{Layer, chain};
+use chain::Layer;
+pub(crate) use chain::chain;
 pub use format::Format;
 pub use header::{Header, HeaderError};
 

@@ -1,4 +1,4 @@
-//! Locks between network drivers, in the files that OpenNebula's own drivers use.
+//! Locks between drivers, in the files that OpenNebula's own programs use.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -14,8 +14,12 @@ use rustix::io::Errno;
 
 use crate::report::{failure, shown, timeout};
 
-/// The folder of the stock drivers' locks.
+/// The folder of the stock network drivers' locks.
 const FOLDER: &str = "/tmp";
+/// The lock around commands in guests, which the stock probe takes to collect what came of them.
+const EXEC: (&str, &str) = ("exec", ".exec-lock");
+/// The folder of that one.
+const EXEC_FOLDER: &str = "/var/run/one";
 
 /// How long the first wait for a lock is, and the longest.
 const SHORT: Duration = Duration::from_millis(1);
@@ -25,19 +29,21 @@ const LONG: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Locks {
     folder: PathBuf,
+    exec: PathBuf,
     held: BTreeMap<String, OwnedFd>,
 }
 
 impl Default for Locks {
     fn default() -> Self {
-        Self::below(FOLDER)
+        Self { exec: EXEC_FOLDER.into(), ..Self::below(FOLDER) }
     }
 }
 
 impl Locks {
-    /// Locks in another folder than `/tmp`.
+    /// Locks in another folder than the host's.
     pub fn below(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), held: BTreeMap::new() }
+        let folder = folder.into();
+        Self { exec: folder.clone(), folder, held: BTreeMap::new() }
     }
 
     /// The folder of these locks.
@@ -52,7 +58,10 @@ impl Locks {
 
     fn open(&self, name: &str) -> Result<(PathBuf, OwnedFd), Failure> {
         names::lock(name)?;
-        let path = self.folder.join(format!("onevnm-{name}-lock"));
+        let path = match name {
+            name if name == EXEC.0 => self.exec.join(EXEC.1),
+            name => self.folder.join(format!("onevnm-{name}-lock")),
+        };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         // In a sticky folder even root must not open another's file by O_CREAT.
         let opened = match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
@@ -128,6 +137,8 @@ mod tests {
         drop(first);
         second.until(soon()).acquire("a::b").unwrap();
         assert!(folder.path().join("onevnm-a::b-lock").is_file());
+        second.until(soon()).acquire("exec").unwrap();
+        assert!(folder.path().join(".exec-lock").is_file());
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! The hypervisor, through the libvirt effect server: libvirt itself is never loaded here.
 
+mod files;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
-use remotes_effect::{Answer, Effect};
+use remotes_effect::{Answer, Effect, libvirt};
 
 use crate::configuration::Configuration;
 use crate::connection::Connection;
+use crate::jail::Jail;
 use crate::process::bare;
 use crate::report::shown;
 
@@ -23,7 +26,12 @@ const ENVIRONMENT: [&str; 7] =
     ["HOME", "USER", "LOGNAME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "SSH_AUTH_SOCK"];
 
 /// The executor of `libvirt`: one server, started with the first effect.
-pub(crate) struct Libvirt(Connection);
+pub(crate) struct Libvirt {
+    server: Connection,
+    policy: Arc<Policy>,
+    /// whether the hypervisor is this machine's, whose files can be looked at
+    local: bool,
+}
 
 impl Libvirt {
     /// Finds out the URI and whether it is granted. Starts nothing yet.
@@ -49,11 +57,28 @@ impl Libvirt {
         }
         command.arg(&uri);
         let name = format!("the libvirt server {}", shown(program));
-        Ok(Self(Connection::new(name, command, policy.clone(), deadline)))
+        let local = uri.split_once("://").is_some_and(|(_, rest)| rest.starts_with('/'));
+        let server = Connection::new(name, command, policy.clone(), deadline);
+        Ok(Self { server, policy: policy.clone(), local })
     }
 
     /// Has the effect carried out.
-    pub fn call(&mut self, effect: &Effect) -> Result<Answer, Failure> {
-        self.0.call(effect)
+    pub fn call(&mut self, effect: &libvirt::Effect, jail: &Jail) -> Result<Answer, Failure> {
+        if self.local {
+            match effect {
+                libvirt::Effect::Restore { on, path, xml: None } => {
+                    let saved = libvirt::Effect::SavedXml { on: on.clone(), path: path.clone() };
+                    if let Answer::Libvirt(libvirt::Answer::SavedXml(saved)) =
+                        self.server.call(&Effect::Libvirt(saved))?
+                    {
+                        files::check(jail, &self.policy, &saved?)?;
+                    }
+                }
+                effect => {
+                    files::description(effect).map_or(Ok(()), |xml| files::check(jail, &self.policy, xml))?;
+                }
+            }
+        }
+        self.server.call(&Effect::Libvirt(effect.clone()))
     }
 }

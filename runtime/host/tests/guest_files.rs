@@ -1,0 +1,118 @@
+//! Files that a description names: where they lead, and what images have behind them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use remotes_effect::libvirt::{Effect as E, Scope};
+use remotes_effect::policy::{LibvirtGrant, Pattern, Policy};
+use remotes_effect::types::{FailureKind as K, Node};
+use remotes_host::Machine;
+use support::qcow2::{overlay, qemu_img};
+use support::{RO, RW, Sandbox, refused};
+
+fn world() -> Sandbox {
+    let world = Sandbox::new();
+    world.folder("ds/0").folder("ds/1").folder("out").file("ds/0/raw", "x").file("out/secret", "x");
+    qemu_img(&world.path, &["create", "-q", "-f", "qcow2", "ds/1/base", "8M"]);
+    qemu_img(&world.path, &["create", "-q", "-f", "qcow2", "out/base", "8M"]);
+    world
+}
+
+/// Its hypervisor is not there: what gets as far as to be asked of it is `unavailable`.
+fn machine(world: &Sandbox) -> Machine {
+    let pattern = |text: &str| vec![Pattern(text.to_owned())];
+    let libvirt =
+        LibvirtGrant { uris: pattern("qemu:///system"), domains: pattern("one-*"), ..LibvirtGrant::default() };
+    let mut paths = world.grants(&[("ds/0", RW), ("ds/1", RO)]);
+    paths.0.insert("/dev/vg-one-0".to_owned(), RW);
+    world.machine_for(Policy { libvirt: Some(libvirt), paths, ..Policy::default() })
+}
+
+fn source(world: &Sandbox, file: &str, format: &str) -> String {
+    format!("<disk type='file'><driver type='{format}'/><source file='{}'/></disk>", world.at(file))
+}
+
+fn domain(devices: &str) -> String {
+    format!("<domain type='kvm'><name>one-7</name><memory>1</memory><devices>{devices}</devices></domain>")
+}
+
+/// Each way in which a description gets to the hypervisor.
+fn outcome(machine: &mut Machine, device: &str) -> K {
+    let (on, domain_name) = (Node::Here, "one-7".to_owned());
+    let attached =
+        E::AttachDevice { on: on.clone(), domain: domain_name.clone(), xml: device.to_owned(), scope: Scope::Live };
+    let updated = E::UpdateDevice {
+        on: on.clone(),
+        domain: domain_name.clone(),
+        xml: device.to_owned(),
+        scope: Scope::Live,
+        force: true,
+    };
+    let whole = domain(device);
+    let snapshot = format!("<domainsnapshot>{whole}</domainsnapshot>");
+    let kinds = [
+        refused(machine, attached),
+        refused(machine, updated),
+        refused(machine, E::Create { on: on.clone(), xml: whole.clone(), paused: false }),
+        refused(machine, E::Define { on: on.clone(), xml: whole.clone() }),
+        refused(machine, E::Restore { on: on.clone(), path: "/nothing".into(), xml: Some(whole) }),
+        refused(machine, E::SnapshotCreate { on, domain: domain_name, xml: snapshot }),
+    ];
+    assert!(kinds.iter().all(|kind| *kind == kinds[0]), "{kinds:?}: {device}");
+    kinds[0]
+}
+
+#[test]
+fn links_are_followed_as_the_hypervisor_follows_them() {
+    let world = world();
+    world.link("ds/0/disk.0", "raw").link("ds/0/far", world.at("ds/0/near")).link("ds/0/near", world.at("out/secret"));
+    world.link("ds/0/folder", world.at("out")).link("ds/0/volume", "/dev/vg-one-0/lv").link("ds/0/sda", "/dev/sda");
+    world.link("ds/0/other", world.at("ds/1/base"));
+    let mut machine = machine(&world);
+    for (file, expected) in [
+        ("ds/0/raw", K::Unavailable),
+        ("ds/0/absent", K::Unavailable),
+        ("ds/0/disk.0", K::Unavailable),
+        ("ds/0/volume", K::Unavailable),
+        ("ds/0/near", K::Denied),
+        ("ds/0/far", K::Denied),
+        ("ds/0/folder/secret", K::Denied),
+        ("ds/0/sda", K::Denied),
+        // Granted for reading, and a guest writes to its disk.
+        ("ds/0/other", K::Denied),
+    ] {
+        assert_eq!(outcome(&mut machine, &source(&world, file, "raw")), expected, "{file}");
+    }
+    let medium = source(&world, "ds/0/other", "raw").replace("</disk>", "<readonly/></disk>");
+    assert_eq!(outcome(&mut machine, &medium), K::Unavailable);
+}
+
+#[test]
+fn what_is_behind_an_image_is_looked_at() {
+    let world = world();
+    for (name, backing) in [("good", "ds/1/base"), ("bad", "out/base"), ("gone", "ds/1/absent")] {
+        overlay(&world, &format!("ds/0/{name}"), &world.at(backing), "qcow2");
+    }
+    overlay(&world, "ds/0/below", &world.at("ds/0/bad"), "qcow2");
+    let mut machine = machine(&world);
+    for (file, format, expected) in [
+        ("ds/0/good", "qcow2", K::Unavailable),
+        // The hypervisor says so better.
+        ("ds/0/gone", "qcow2", K::Unavailable),
+        ("ds/0/bad", "qcow2", K::Denied),
+        ("ds/0/below", "qcow2", K::Denied),
+        ("ds/0/raw", "qcow2", K::Invalid),
+        ("ds/0/raw", "vmdk", K::Denied),
+        // Its first bytes are the guest's, and mean nothing.
+        ("ds/0/bad", "raw", K::Unavailable),
+    ] {
+        assert_eq!(outcome(&mut machine, &source(&world, file, format)), expected, "{file} as {format}");
+    }
+    let nested = format!(
+        "<disk type='file'><driver type='raw'/><source file='{}'/><backingStore type='file'><format type='qcow2'/>\
+         <source file='{}'/></backingStore></disk>",
+        world.at("ds/0/raw"),
+        world.at("ds/0/bad")
+    );
+    assert_eq!(outcome(&mut machine, &nested), K::Denied);
+}
