@@ -42,6 +42,17 @@ const PROGRAMS: [&str; 5] = ["/bin/sh", "/bin/cat", "/sbin/ip", "/sbin/bridge", 
 const IPTABLES: [&str; 6] =
     ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
 
+/// A file system with this program alone, as the first process.
+pub fn bare(init: &Path) -> Vec<u8> {
+    let mut image = Archive::default();
+    for name in ["lib", "lib64"] {
+        image.link(&Path::new("/").join(name), &format!("usr/{name}"));
+    }
+    libraries(&mut image, init);
+    image.copy(init, Path::new("/init"));
+    image.finish()
+}
+
 /// The file system with this program as the first process, and this tree at `/var/tmp/one`. Cases are in
 /// `/golden`, modules in `/modules` by the order in which they are to be loaded.
 pub fn image(kernel: &Kernel, init: &Path, tree: &Path, golden: &Path) -> Vec<u8> {

@@ -11,14 +11,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
-use remotes_kernel_tests::{END, FAILED, PASSED};
+use remotes_kernel_tests::{BEGUN, END, FAILED, PASSED};
 use remotes_network_tests::{isolated, sh};
 
 fn main() {
+    if std::env::var_os("hang").is_some() {
+        println!("{BEGUN}nothing that ends");
+        loop {
+            std::thread::park();
+        }
+    }
     surroundings();
     // Panics are told once, with their case.
     std::panic::set_hook(Box::new(|_| {}));
     for (name, case) in recorded::cases() {
+        println!("{BEGUN}{name}");
         match catch_unwind(AssertUnwindSafe(|| isolated(case))) {
             Ok(()) => println!("{PASSED}{name}"),
             Err(panic) => println!("{FAILED}{name}: {}", message(&*panic)),
