@@ -19,6 +19,8 @@ pub const BEGUN: &str = "begun: ";
 pub const PASSED: &str = "passed: ";
 /// The same of one that did not; the reason follows.
 pub const FAILED: &str = "FAILED: ";
+/// The name of what is seen of frames, which nobody recorded.
+pub const FRAMES: &str = "frames-by-the-kernel";
 /// Its last line.
 pub const END: &str = "end of cases";
 /// A word that makes the first process hang, so that it is seen what becomes of a machine that does.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use remotes_kernel_tests::{BEGUN, END, FAILED, HANG, Kernel, PASSED, bare, boot, image};
+use remotes_kernel_tests::{BEGUN, END, FAILED, FRAMES, HANG, Kernel, PASSED, bare, boot, image};
 use remotes_network_tests::skipped;
 
 /// The first process of the machine.
@@ -39,7 +39,7 @@ fn drivers_on_a_debian_kernel() {
     let program = folder("REMOTES_DIST", "dist").join("bin/remotes");
     assert!(program.is_file(), "{}: run `make build`, which stages it", program.display());
     let tree = tempfile::tempdir().unwrap();
-    let names = ["bridge", "fw", "vxlan", "802.1Q", "nodeport", "elastic"];
+    let names = ["bridge", "fw", "vxlan", "802.1Q", "nodeport", "elastic", "ovswitch", "ovswitch_vxlan"];
     let drivers = names.iter().flat_map(|name| ["--driver".to_owned(), format!("vnm/{name}")]);
     let installed = Command::new(&program).args(["tree", "install"]).args(drivers).arg(tree.path()).output().unwrap();
     assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
@@ -60,10 +60,11 @@ fn drivers_on_a_debian_kernel() {
         "15-fw-post-net",
         "50-ovswitch-post-vlan",
         "56-ovswitch-vxlan-pre",
+        FRAMES,
     ] {
         assert!(passed.contains(&case), "{case}\n{}", console.0);
     }
-    assert!(passed.len() >= 38, "only {} cases\n{}", passed.len(), console.0);
+    assert!(passed.len() >= 48, "only {} cases\n{}", passed.len(), console.0);
 }
 
 #[test]

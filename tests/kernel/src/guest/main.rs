@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod frames;
 mod host;
 mod recorded;
+mod switch;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +14,7 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use remotes_kernel_tests::{BEGUN, END, FAILED, PASSED};
-use remotes_network_tests::{isolated, sh};
+use remotes_network_tests::sh;
 
 fn main() {
     if std::env::var_os("hang").is_some() {
@@ -26,7 +28,7 @@ fn main() {
     std::panic::set_hook(Box::new(|_| {}));
     for (name, case) in recorded::cases() {
         println!("{BEGUN}{name}");
-        match catch_unwind(AssertUnwindSafe(|| isolated(case))) {
+        match catch_unwind(AssertUnwindSafe(case)) {
             Ok(()) => println!("{PASSED}{name}"),
             Err(panic) => println!("{FAILED}{name}: {}", message(&*panic)),
         }
