@@ -35,12 +35,47 @@ const MODULES: [&str; 22] = [
 /// More modules, which iptables knows by targets.
 const TARGETS: [&str; 2] = ["xt_MASQUERADE", "xt_tcpudp"];
 
-/// Programs that the runtime or a case calls.
-const PROGRAMS: [&str; 5] = ["/bin/sh", "/bin/cat", "/sbin/ip", "/sbin/bridge", "/sbin/ipset"];
+/// Programs that the runtime or a case calls, and those by which tests start daemons and other machines.
+const PROGRAMS: [&str; 9] = [
+    "/bin/sh",
+    "/bin/cat",
+    "/bin/sleep",
+    "/sbin/ip",
+    "/sbin/bridge",
+    "/sbin/ipset",
+    "/sbin/sysctl",
+    "/usr/bin/setpriv",
+    "/usr/bin/unshare",
+];
+
+/// Those of Open vSwitch.
+const SWITCH: [&str; 7] = [
+    "/usr/bin/ovsdb-tool",
+    "/usr/bin/ovs-vsctl",
+    "/usr/bin/ovs-ofctl",
+    "/usr/bin/ovs-appctl",
+    "/usr/bin/ovs-dpctl",
+    "/usr/sbin/ovsdb-server",
+    "/usr/sbin/ovs-vswitchd",
+];
+
+/// What its database is made of.
+const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /// Names under which iptables is called.
 const IPTABLES: [&str; 6] =
     ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"];
+
+/// A file system with this program alone, as the first process.
+pub fn bare(init: &Path) -> Vec<u8> {
+    let mut image = Archive::default();
+    for name in ["lib", "lib64"] {
+        image.link(&Path::new("/").join(name), &format!("usr/{name}"));
+    }
+    libraries(&mut image, init);
+    image.copy(init, Path::new("/init"));
+    image.finish()
+}
 
 /// The file system with this program as the first process, and this tree at `/var/tmp/one`. Cases are in
 /// `/golden`, modules in `/modules` by the order in which they are to be loaded.
@@ -53,14 +88,20 @@ pub fn image(kernel: &Kernel, init: &Path, tree: &Path, golden: &Path) -> Vec<u8
     for name in ["bin", "sbin", "lib", "lib64"] {
         image.link(&Path::new("/").join(name), &format!("usr/{name}"));
     }
+    image.link(Path::new("/var/run"), "/run");
     image.copy(Path::new("/etc/protocols"), Path::new("/etc/protocols"));
+    // Without them, programs of Open vSwitch complain.
+    for name in ["resolv.conf", "hosts"] {
+        image.file(&Path::new("/etc").join(name), b"", 0o644);
+    }
     libraries(&mut image, init);
     image.copy(init, Path::new("/init"));
     let names: Vec<&str> = MODULES.into_iter().chain(TARGETS).collect();
     for (number, path) in kernel.modules(&names).iter().enumerate() {
         image.copy(path, Path::new(&format!("/modules/{number:03}")));
     }
-    PROGRAMS.iter().for_each(|path| program(&mut image, Path::new(path)));
+    PROGRAMS.iter().chain(&SWITCH).for_each(|path| program(&mut image, Path::new(path)));
+    image.copy(Path::new(SCHEMA), Path::new(SCHEMA));
     iptables(&mut image);
     for name in ["remotes-action", "remotes-libvirt"] {
         libraries(&mut image, &tree.join("bin").join(name));

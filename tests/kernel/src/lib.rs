@@ -9,13 +9,19 @@ mod image;
 mod kernel;
 mod machine;
 
-pub use image::image;
+pub use image::{bare, image};
 pub use kernel::Kernel;
 pub use machine::{Console, boot};
 
-/// What the machine's first process prints before the name of a case that went well.
+/// What the machine's first process prints before the name of a case that begins.
+pub const BEGUN: &str = "begun: ";
+/// The same of one that went well.
 pub const PASSED: &str = "passed: ";
 /// The same of one that did not; the reason follows.
 pub const FAILED: &str = "FAILED: ";
+/// The name of what is seen of frames, which nobody recorded.
+pub const FRAMES: &str = "frames-by-the-kernel";
 /// Its last line.
 pub const END: &str = "end of cases";
+/// A word that makes the first process hang, so that it is seen what becomes of a machine that does.
+pub const HANG: &str = "hang=yes";

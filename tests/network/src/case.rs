@@ -46,6 +46,11 @@ impl Case {
         names
     }
 
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What was recorded of the call.
     pub fn input(&self) -> &Value {
         &self.input

@@ -1,5 +1,5 @@
-//! A private Open vSwitch: daemons of a test's own, with the userspace datapath, where its programs look
-//! for them.
+//! A private Open vSwitch: daemons of a test's own, where its programs look for them. Frames are switched in
+//! userspace or in the kernel, as a bridge's `datapath_type` says.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::mount::MsFlags;
 use serde_json::{Map, Value, json};
 
-use crate::{isolated, sh};
+use crate::{isolated, sh, skipped};
 
 /// Where the programs of Open vSwitch look for its daemons.
 const RUN: &str = "/run/openvswitch";
@@ -18,9 +18,7 @@ const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// Runs a test in a network namespace of its own, with a switch of its own.
 pub fn switched(test: impl FnOnce() + Send + 'static) {
     if !Path::new(SCHEMA).is_file() {
-        assert!(std::env::var_os("CI").is_none(), "Open vSwitch is not installed; `make setup` does it");
-        eprintln!("skipped: Open vSwitch is not installed");
-        return;
+        return skipped("Open vSwitch is not installed; `make setup` does it");
     }
     isolated(|| {
         let _switch = Switch::start();
@@ -47,7 +45,10 @@ impl Switch {
         sh(&format!("ip link set lo up; ovsdb-tool create {RUN}/conf.db {SCHEMA}"));
         let mut switch = Self { daemons: Vec::new() };
         switch.daemon("ovsdb-server", &[&format!("{RUN}/conf.db"), &format!("--remote=punix:{RUN}/db.sock")]);
-        until("ovsdb-server listens", || Path::new(RUN).join("db.sock").exists());
+        until("ovsdb-server listens", || {
+            switch.assert_alive();
+            Path::new(RUN).join("db.sock").exists()
+        });
         sh("ovs-vsctl --no-wait --timeout=20 init");
         switch.daemon("ovs-vswitchd", &[]);
         sh("ovs-vsctl --timeout=20 set Open_vSwitch . external_ids:test=yes");
@@ -61,9 +62,18 @@ impl Switch {
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            // Why it did not start.
+            .stderr(Stdio::inherit())
             .spawn();
         self.daemons.push(child.expect("setpriv"));
+    }
+
+    /// One that did not start has said why; there is no use in waiting for it.
+    fn assert_alive(&mut self) {
+        for daemon in &mut self.daemons {
+            let ended = daemon.try_wait().unwrap();
+            assert!(ended.is_none(), "a daemon of Open vSwitch ended: {ended:?}");
+        }
     }
 }
 
@@ -100,16 +110,20 @@ pub struct SwitchState {
 impl SwitchState {
     /// The state of the thread's switch.
     pub fn now() -> Self {
-        let bridges = rows("name,ports,datapath_type,stp_enable,rstp_enable,other_config", "Bridge");
-        let ports = rows("_uuid,name,tag,trunks,vlan_mode,cvlans,other_config", "Port");
-        let interfaces = rows("name,type,ofport,mtu_request,options", "Interface");
+        // One process for all: where they are emulated, each is slow.
+        let said = sh("ovs-vsctl --timeout=20 --format=json \
+             -- --columns=name,ports,datapath_type,stp_enable,rstp_enable,other_config list Bridge \
+             -- --columns=_uuid,name,tag,trunks,vlan_mode,cvlans,other_config list Port \
+             -- --columns=name,type,ofport,mtu_request,options list Interface \
+             -- get Open_vSwitch . other_config");
+        let [bridges, ports, interfaces, global] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+        let [bridges, ports, interfaces] = [bridges, ports, interfaces].map(rows);
         let flows = bridges.iter().map(|bridge| bridge["name"].as_str().unwrap().to_owned());
         let flows = flows.map(|name| (name.clone(), listing(&name))).collect();
         let mut bridges: Vec<Value> =
             bridges.into_iter().map(|bridge| with_ports(bridge, &ports, &interfaces)).collect();
         sort(&mut bridges);
-        let global = sh("ovs-vsctl --timeout=20 get Open_vSwitch . other_config");
-        Self { database: json!({ "open_vswitch_other_config": global.trim(), "bridges": bridges }), flows }
+        Self { database: json!({ "open_vswitch_other_config": global, "bridges": bridges }), flows }
     }
 
     /// The recorded state of a case.
@@ -146,9 +160,8 @@ fn listing(bridge: &str) -> Vec<String> {
 }
 
 /// Rows of a table, their values as plain JSON.
-fn rows(columns: &str, table: &str) -> Vec<Map<String, Value>> {
-    let listing = sh(&format!("ovs-vsctl --timeout=20 --format=json --columns={columns} list {table}"));
-    let table: Value = serde_json::from_str(&listing).unwrap();
+fn rows(listing: &str) -> Vec<Map<String, Value>> {
+    let table: Value = serde_json::from_str(listing).unwrap();
     let headings: Vec<String> = serde_json::from_value(table["headings"].clone()).unwrap();
     let row = |row: &Value| headings.iter().cloned().zip(row.as_array().unwrap().iter().map(plain)).collect();
     table["data"].as_array().unwrap().iter().map(row).collect()

@@ -21,10 +21,18 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-/// Configures the tree for a case, with its domains known to libvirt.
-pub fn configure(case: &Case) {
+/// The recording machine's switch was in userspace, this one is in the kernel, as that of every bridge is
+/// which asks for no other.
+fn by_kernel(text: &str) -> String {
+    text.replace("datapath_type=netdev", "datapath_type=system")
+        .replace("datapath_type: netdev", "datapath_type: system")
+}
+
+/// Configures the tree for a case and with more lines, with the case's domains known to libvirt.
+pub fn configure(case: &Case, more: &str) {
     fs::create_dir_all(format!("{TREE}/etc/vnm")).unwrap();
-    fs::write(format!("{TREE}/etc/vnm/OpenNebulaNetwork.conf"), case.text("OpenNebulaNetwork.conf")).unwrap();
+    let configuration = by_kernel(&case.text("OpenNebulaNetwork.conf")) + more;
+    fs::write(format!("{TREE}/etc/vnm/OpenNebulaNetwork.conf"), configuration).unwrap();
     fs::create_dir_all(format!("{TREE}/etc/vmm/kvm")).unwrap();
     fs::write(format!("{TREE}/etc/vmm/kvm/kvmrc"), format!("export LIBVIRT_URI=test://{NODE}\n")).unwrap();
     let replies = case.input()["shims"]["virsh"]["replies"].as_array().into_iter().flatten();
@@ -43,9 +51,9 @@ fn domain(recorded: &str) -> String {
 
 /// Brings the host to where the recorded action began.
 pub fn prepare(case: &Case) {
-    configure(case);
+    configure(case, "");
     for line in case.input()["setup"].as_array().into_iter().flatten() {
-        sh(line.as_str().unwrap());
+        sh(&by_kernel(line.as_str().unwrap()));
     }
     for (number, prior) in case.input()["prior"].as_array().into_iter().flatten().enumerate() {
         match prior["command"].as_str() {

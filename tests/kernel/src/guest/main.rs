@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod frames;
 mod host;
 mod recorded;
+mod switch;
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,15 +13,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
-use remotes_kernel_tests::{END, FAILED, PASSED};
-use remotes_network_tests::{isolated, sh};
+use remotes_kernel_tests::{BEGUN, END, FAILED, PASSED};
+use remotes_network_tests::sh;
 
 fn main() {
+    if std::env::var_os("hang").is_some() {
+        println!("{BEGUN}nothing that ends");
+        loop {
+            std::thread::park();
+        }
+    }
     surroundings();
     // Panics are told once, with their case.
     std::panic::set_hook(Box::new(|_| {}));
     for (name, case) in recorded::cases() {
-        match catch_unwind(AssertUnwindSafe(|| isolated(case))) {
+        println!("{BEGUN}{name}");
+        match catch_unwind(AssertUnwindSafe(case)) {
             Ok(()) => println!("{PASSED}{name}"),
             Err(panic) => println!("{FAILED}{name}: {}", message(&*panic)),
         }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use remotes_kernel_tests::FRAMES;
 use remotes_network_tests::{Case, State, assert_state, isolated, sh};
 use serde_json::Value;
 
-use crate::host;
+use crate::{frames, host, switch};
 
 /// The drivers whose cases are replayed.
-const DRIVERS: [&str; 6] = ["bridge", "fw", "vxlan", "nodeport", "elastic", "802.1Q"];
+const DRIVERS: [&str; 8] = ["bridge", "fw", "vxlan", "nodeport", "elastic", "802.1Q", "ovswitch", "ovswitch_vxlan"];
 
 /// Bandwidth, hooks and proxies are no matter of this kernel's; the other cases differ from those that are
 /// replayed in rules alone, and an emulated machine is slow.
@@ -32,25 +33,29 @@ const LEFT_OUT: [&str; 14] = [
     "64-tproxy-bridge-clean",
 ];
 
-/// All cases by name.
-pub fn cases() -> Vec<(String, Box<dyn FnOnce() + Send>)> {
+type Run = Box<dyn FnOnce() + Send>;
+
+/// All cases by name, each in a network of its own, and what is seen of frames.
+pub fn cases() -> Vec<(String, Run)> {
+    let golden = Path::new("/golden");
     let mut names: Vec<_> =
-        std::fs::read_dir("/golden").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        std::fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| golden.join(name).is_dir() && !LEFT_OUT.contains(&name.as_str()));
     names.sort();
-    let folders = names.into_iter().filter(|name| Path::new("/golden").join(name).is_dir());
-    let known = folders.filter(|name| {
-        !LEFT_OUT.contains(&name.as_str()) && DRIVERS.contains(&Case::below(Path::new("/golden"), name).driver())
-    });
-    known
-        .map(|name| {
-            let case = Case::below(Path::new("/golden"), &name);
-            let run: Box<dyn FnOnce() + Send> = match case.input()["shims"]["ip"].is_object() {
-                true => Box::new(move || by_commands(case)),
-                false => Box::new(move || by_state(&case)),
-            };
-            (name, run)
-        })
-        .collect()
+    let cases = names.into_iter().map(|name| (Case::below(golden, &name), name));
+    let known = cases.filter(|(case, _)| DRIVERS.contains(&case.driver()));
+    let mut runs: Vec<(String, Run)> = known.map(|(case, name)| (name, run(case))).collect();
+    let vlan = Case::below(golden, "50-ovswitch-post-vlan");
+    runs.push((FRAMES.into(), Box::new(move || switch::alone(move || frames::by_frames(&vlan)))));
+    runs
+}
+
+fn run(case: Case) -> Run {
+    match case.input() {
+        input if input["openvswitch"].is_string() => Box::new(move || switch::alone(move || switch::by_switch(&case))),
+        input if input["shims"]["ip"].is_object() => Box::new(move || isolated(move || by_commands(case))),
+        _ => Box::new(move || isolated(move || by_state(&case))),
+    }
 }
 
 /// The state after the action is the recorded one.
