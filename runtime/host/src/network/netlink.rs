@@ -16,6 +16,11 @@ use thiserror::Error;
 /// How often a listing is made anew that changed while it was read.
 const ATTEMPTS: usize = 10;
 
+/// Room for one answer. The kernel fills as much of it as is of use to it, 32 KiB of a listing.
+const BUFFER: usize = 256 * 1024;
+/// `MSG_TRUNC` of `recv(2)`
+const MSG_TRUNC: i32 = 0x20;
+
 /// The size of `struct nlmsghdr`, which the kernel puts before what it says about an error.
 const HEADER: usize = 16;
 /// `NLMSGERR_ATTR_MSG`
@@ -38,6 +43,9 @@ pub(super) enum NetlinkError {
         /// and in its words, where it has some
         said: String,
     },
+    /// An answer has no room.
+    #[error("rtnetlink: an answer is longer than {BUFFER} bytes")]
+    Long,
     /// A listing was never the same from beginning to end.
     #[error("rtnetlink: what is listed kept changing; try again")]
     Changing,
@@ -57,7 +65,7 @@ impl NetlinkError {
                 Errno::PERM | Errno::ACCESS => Failure::failed(format!("{message}; changing the network needs root")),
                 _ => Failure::failed(message),
             },
-            Self::Socket(_) | Self::Answer(_) => Failure::failed(message),
+            Self::Socket(_) | Self::Answer(_) | Self::Long => Failure::failed(message),
         }
     }
 }
@@ -163,7 +171,11 @@ impl Netlink {
     }
 
     fn receive(&self) -> Result<Vec<NetlinkMessage<Reply>>, NetlinkError> {
-        let (bytes, _) = self.socket.recv_from_full()?;
+        let mut bytes = Vec::with_capacity(BUFFER);
+        // The whole length comes back, whether or not it fitted.
+        if self.socket.recv(&mut bytes, MSG_TRUNC)? > BUFFER {
+            return Err(NetlinkError::Long);
+        }
         let (mut messages, mut rest) = (Vec::new(), bytes.as_slice());
         while !rest.is_empty() {
             let message = NetlinkMessage::<Reply>::deserialize(rest)?;

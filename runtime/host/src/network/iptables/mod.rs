@@ -2,6 +2,7 @@
 //! `ipset restore` around it.
 
 mod diff;
+mod nftables;
 mod restore;
 mod selected;
 mod sets;

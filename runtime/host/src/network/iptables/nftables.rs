@@ -1,0 +1,187 @@
+//! What nf_tables says of the rules that iptables keeps there, without a process: names of chains, and where the
+//! rules of one chain lead.
+//!
+//! The numbers are those of `linux/netfilter/nf_tables.h`.
+
+use std::collections::BTreeSet;
+
+use netlink_packet_core::NetlinkSerializable;
+use netlink_sys::protocols::NETLINK_NETFILTER;
+use remotes_effect::iptables::Family;
+
+use crate::network::netlink::{Netlink, NetlinkError, attributes};
+
+/// `NFNL_SUBSYS_NFTABLES`
+const SUBSYSTEM: u16 = 10 << 8;
+/// `NFT_MSG_GETCHAIN` and `NFT_MSG_GETRULE`
+const GET_CHAIN: u16 = SUBSYSTEM | 4;
+const GET_RULE: u16 = SUBSYSTEM | 7;
+/// The size of `struct nfgenmsg`.
+const HEADER: usize = 4;
+
+/// Attributes.
+mod kind {
+    pub const CHAIN_TABLE: u16 = 1;
+    pub const CHAIN_NAME: u16 = 3;
+    pub const RULE_TABLE: u16 = 1;
+    pub const RULE_CHAIN: u16 = 2;
+    pub const RULE_EXPRESSIONS: u16 = 4;
+    pub const EXPRESSION_NAME: u16 = 1;
+    pub const EXPRESSION_DATA: u16 = 2;
+    pub const IMMEDIATE_DATA: u16 = 2;
+    pub const DATA_VERDICT: u16 = 2;
+    pub const VERDICT_CODE: u16 = 1;
+    pub const VERDICT_CHAIN: u16 = 2;
+}
+
+/// The names of all chains of a family's table `filter`.
+pub(super) fn chains(family: Family) -> Result<BTreeSet<String>, NetlinkError> {
+    let replies = Netlink::connect(NETLINK_NETFILTER)?.list(&Question { family, kind: GET_CHAIN, chain: None })?;
+    let name = |reply: &[u8]| {
+        let said = reply.get(HEADER..)?;
+        value(said, kind::CHAIN_TABLE).filter(|table| text(table) == "filter")?;
+        value(said, kind::CHAIN_NAME).map(text)
+    };
+    Ok(replies.iter().filter_map(|reply| name(&reply.0)).collect())
+}
+
+/// Where the rules of a chain of the table `filter` lead, in their order: `-j TARGET` of a rule for all packets;
+/// something else before that, which is no rule, stands for conditions that were not read.
+pub(super) fn targets(family: Family, chain: &str) -> Result<Vec<String>, NetlinkError> {
+    let question = Question { family, kind: GET_RULE, chain: Some(chain.to_owned()) };
+    let replies = Netlink::connect(NETLINK_NETFILTER)?.list(&question)?;
+    let said = replies.iter().filter_map(|reply| reply.0.get(HEADER..));
+    // Kernels before 4.7 answer with the rules of all chains.
+    let ours = said.filter(|said| value(said, kind::RULE_CHAIN).is_some_and(|name| text(name) == chain));
+    Ok(ours.map(rule).collect())
+}
+
+/// Conditions that were not read.
+const UNREAD: &str = "…";
+
+fn rule(said: &[u8]) -> String {
+    let (mut conditions, mut target) = (false, None);
+    for (_, expression) in attributes(value(said, kind::RULE_EXPRESSIONS).unwrap_or_default()) {
+        let data = value(expression, kind::EXPRESSION_DATA).unwrap_or_default();
+        match value(expression, kind::EXPRESSION_NAME).map(text).as_deref() {
+            Some("counter") => {}
+            Some("immediate") => target = verdict(data),
+            _ => conditions = true,
+        }
+    }
+    let words = [conditions.then(|| UNREAD.to_owned()), target.or_else(|| Some(UNREAD.to_owned()))];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn verdict(immediate: &[u8]) -> Option<String> {
+    let verdict = value(value(immediate, kind::IMMEDIATE_DATA)?, kind::DATA_VERDICT)?;
+    let code = i32::from_be_bytes(value(verdict, kind::VERDICT_CODE)?.try_into().ok()?);
+    let chain = || value(verdict, kind::VERDICT_CHAIN).map(text);
+    match code {
+        0 => Some("-j DROP".to_owned()),
+        1 => Some("-j ACCEPT".to_owned()),
+        -3 => Some(format!("-j {}", chain()?)),
+        -4 => Some(format!("-g {}", chain()?)),
+        -5 => Some("-j RETURN".to_owned()),
+        _ => None,
+    }
+}
+
+fn value(within: &[u8], wanted: u16) -> Option<&[u8]> {
+    attributes(within).find(|(kind, _)| *kind == wanted).map(|(_, bytes)| bytes)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
+}
+
+/// Asks for chains, or for the rules of one.
+#[derive(Clone)]
+struct Question {
+    family: Family,
+    kind: u16,
+    chain: Option<String>,
+}
+
+impl Question {
+    fn body(&self) -> Vec<u8> {
+        // `struct nfgenmsg`: family, version, resource
+        let family = match self.family {
+            Family::Ipv4 => 2,
+            Family::Ipv6 => 10,
+        };
+        let mut body = vec![family, 0, 0, 0];
+        if let Some(chain) = &self.chain {
+            for (kind, text) in [(kind::RULE_TABLE, "filter"), (kind::RULE_CHAIN, chain.as_str())] {
+                let length = u16::try_from(HEADER + text.len() + 1).unwrap_or(u16::MAX);
+                body.extend(length.to_ne_bytes());
+                body.extend(kind.to_ne_bytes());
+                body.extend(text.as_bytes());
+                body.resize((body.len() + 1).next_multiple_of(4), 0);
+            }
+        }
+        body
+    }
+}
+
+impl NetlinkSerializable for Question {
+    fn message_type(&self) -> u16 {
+        self.kind
+    }
+
+    fn buffer_len(&self) -> usize {
+        self.body().len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.body());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn attribute(kind: u16, content: &[u8]) -> Vec<u8> {
+        let mut bytes = u16::try_from(4 + content.len()).unwrap().to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(content);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn expression(name: &str, data: &[u8]) -> Vec<u8> {
+        let name = attribute(kind::EXPRESSION_NAME, format!("{name}\0").as_bytes());
+        attribute(1, &[name, attribute(kind::EXPRESSION_DATA, data)].concat())
+    }
+
+    fn immediate(code: i32, chain: Option<&str>) -> Vec<u8> {
+        let mut verdict = attribute(kind::VERDICT_CODE, &code.to_be_bytes());
+        chain.inspect(|chain| verdict.extend(attribute(kind::VERDICT_CHAIN, format!("{chain}\0").as_bytes())));
+        let data = attribute(kind::IMMEDIATE_DATA, &attribute(kind::DATA_VERDICT, &verdict));
+        expression("immediate", &data)
+    }
+
+    #[test]
+    fn a_rule_says_where_it_leads() {
+        let of = |expressions: &[Vec<u8>]| rule(&attribute(kind::RULE_EXPRESSIONS, &expressions.concat()));
+        let counter = expression("counter", &[]);
+        assert_eq!(of(&[counter.clone(), immediate(1, None)]), "-j ACCEPT");
+        assert_eq!(of(&[expression("match", &[]), counter.clone(), immediate(1, None)]), "… -j ACCEPT");
+        assert_eq!(of(&[expression("match", &[]), immediate(-3, Some("opennebula"))]), "… -j opennebula");
+        assert_eq!(of(&[immediate(-4, Some("x"))]), "-g x");
+        assert_eq!(of(&[immediate(-5, None)]), "-j RETURN");
+        assert_eq!(of(&[counter, expression("target", &[])]), "… …");
+        assert_eq!(of(&[]), "…");
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_read(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            rule(&bytes);
+        }
+    }
+}
