@@ -70,9 +70,9 @@ impl Settings {
         }
     }
 
-    /// Whether a value for one interface is true.
+    /// Whether a value for one interface is true: all is that does not say otherwise.
     pub fn is(&self, nic: &Nic, key: &str) -> Result<bool, Failure> {
-        Ok(self.of(nic, key)?.is_some_and(|value| truth(&value) == Some(true)))
+        Ok(self.of(nic, key)?.is_some_and(|value| !is_false(&value)))
     }
 
     /// A number for one interface; none where it is unset.
@@ -176,12 +176,8 @@ fn put(settings: &mut Vec<Setting>, name: &str, value: Option<String>) {
     }
 }
 
-fn truth(value: &str) -> Option<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "yes" => Some(true),
-        "false" | "no" => Some(false),
-        _ => None,
-    }
+fn is_false(value: &str) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "false" | "no" | "off")
 }
 
 /// YAML's `true` and `false` in the words of a tool.

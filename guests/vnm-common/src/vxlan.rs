@@ -19,8 +19,9 @@ pub fn make(name: &str, key: &str, given: Option<&str>, nic: &Nic, settings: &Se
         Failure::invalid(format!("NIC {}: {key} is {given:?}, expected a VXLAN network identifier", nic.id))
     })?;
     let phydev = nic.phydev.as_deref().unwrap_or_default();
-    let evpn = choice(nic.vxlan_mode.as_deref(), settings.of(nic, "vxlan_mode")?, "multicast") == "evpn";
-    let by_device = choice(nic.vxlan_tep.as_deref(), settings.of(nic, "vxlan_tep")?, "dev") == "dev";
+    let evpn =
+        choice(nic.vxlan_mode.as_deref(), settings.of(nic, "vxlan_mode")?, "multicast").eq_ignore_ascii_case("evpn");
+    let by_device = choice(nic.vxlan_tep.as_deref(), settings.of(nic, "vxlan_tep")?, "dev").eq_ignore_ascii_case("dev");
     let endpoint = match evpn && !by_device {
         true => Endpoint::Address(first_address(phydev)?),
         false => Endpoint::Device(phydev.to_owned()),

@@ -1,5 +1,7 @@
 //! What an interface's port does with VLANs.
 
+use std::collections::BTreeSet;
+
 use remotes_sdk::Failure;
 use remotes_sdk::network::{Nic, vlans};
 use remotes_sdk::openvswitch::{Column, Ethertype, VlanMode};
@@ -9,8 +11,13 @@ use crate::settings::Settings;
 /// A VLAN or a list of them, as a network has it.
 fn list(nic: &Nic, key: &str, given: Option<&str>) -> Result<Vec<u16>, Failure> {
     let Some(given) = given else { return Ok(Vec::new()) };
-    // An empty list would stand for all VLANs.
+    // An empty list would stand for all VLANs, and of one that is named twice the database knows nothing.
+    let once = |ids: Vec<u16>| {
+        let mut seen = BTreeSet::new();
+        ids.into_iter().filter(|id| seen.insert(*id)).collect::<Vec<_>>()
+    };
     vlans(given)
+        .map(once)
         .filter(|ids| ids.iter().all(|id| *id < 4096))
         .ok_or_else(|| Failure::invalid(format!("NIC {}: {key} is {given:?}, expected VLANs like 100,200-203", nic.id)))
 }
@@ -114,6 +121,7 @@ mod tests {
             ask(&nic("42", "10,20-22", ""), columns).unwrap(),
             [C::Tag(Some(42)), C::Trunks(vec![10, 20, 21, 22]), mode(VlanMode::NativeUntagged)]
         );
+        assert!(ask(&nic("", "10,5-11,10", ""), columns).unwrap().contains(&C::Trunks(vec![10, 5, 6, 7, 8, 9, 11])));
         assert_eq!(
             ask(&nic("42", "", "5-6"), columns).unwrap(),
             [

@@ -46,18 +46,30 @@ pub const BRIDGE: &[&str] = &[
 ];
 
 /// Options of `type vlan`.
-pub const VLAN: &[&str] = &["bridge_binding", "gvrp", "loose_binding", "mvrp", "protocol", "reorder_hdr"];
+pub const VLAN: &[&str] = &[
+    "bridge_binding",
+    "egress-qos-map",
+    "gvrp",
+    "ingress-qos-map",
+    "loose_binding",
+    "mvrp",
+    "protocol",
+    "reorder_hdr",
+];
 
 /// Options of `type vxlan`.
 pub const VXLAN: &[&str] = &[
     "ageing",
     "df",
+    "dsfield",
     "dstport",
     "flowlabel",
     "gbp",
     "gpe",
+    "hoplimit",
     "l2miss",
     "l3miss",
+    "label",
     "learning",
     "localbypass",
     "maxaddress",

@@ -95,8 +95,8 @@ fn setting(name: &str, value: &str) -> Result<String, Failure> {
             vlan(number)
         }))?,
         Kind::Truth => match value.trim().to_ascii_lowercase().as_str() {
-            "true" | "yes" => "true".to_owned(),
-            "false" | "no" => "false".to_owned(),
+            "true" | "yes" | "on" => "true".to_owned(),
+            "false" | "no" | "off" => "false".to_owned(),
             other => return Err(Failure::invalid(format!("{name}: {other:?}: expected true or false"))),
         },
     };

@@ -26,27 +26,54 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub struct Configuration {
     folder: PathBuf,
     policy: Arc<Policy>,
-    values: Option<Vec<(String, String)>>,
+    files: Option<Vec<ReadFile>>,
+}
+
+/// A file that was read, or the reason why it cannot be used.
+#[derive(Debug)]
+struct ReadFile {
+    yaml: bool,
+    values: Result<Vec<(String, String)>, Failure>,
 }
 
 impl Configuration {
     /// Files below `etc` in this tree.
     pub fn new(tree: &Path, policy: Arc<Policy>) -> Self {
-        Self { folder: tree.join("etc"), policy, values: None }
+        Self { folder: tree.join("etc"), policy, files: None }
     }
 
-    /// The value of a key; none where no file sets it.
+    /// The value of a key; none where no file sets it. A file that cannot be used is a failure where it could
+    /// have said something.
     pub fn value(&mut self, key: &str) -> Result<Option<String>, Failure> {
-        let values = self.values()?;
-        Ok(values.iter().rev().find(|(other, _)| other == key).map(|(_, value)| value.clone()))
+        last(self.files(), key)
     }
 
-    fn values(&mut self) -> Result<&[(String, String)], Failure> {
-        match &mut self.values {
-            Some(values) => Ok(values),
-            none => Ok(none.insert(read_all(&self.folder, &self.policy.configuration)?)),
+    /// The same of files in shell syntax, which the runtime itself asks: what is wrong with the others does not
+    /// concern it.
+    pub fn variable(&mut self, key: &str) -> Result<Option<String>, Failure> {
+        last(self.files().iter().filter(|file| !file.yaml), key)
+    }
+
+    fn files(&mut self) -> &[ReadFile] {
+        self.files.get_or_insert_with(|| {
+            let read = |file: &String| ReadFile { yaml: yaml::is_yaml(file), values: values(&self.folder, file) };
+            self.policy.configuration.iter().map(read).collect()
+        })
+    }
+}
+
+/// Later files win.
+fn last<'a>(
+    files: impl IntoIterator<Item = &'a ReadFile, IntoIter: DoubleEndedIterator>,
+    key: &str,
+) -> Result<Option<String>, Failure> {
+    for file in files.into_iter().rev() {
+        let values = file.values.as_ref().map_err(Failure::clone)?;
+        if let Some((_, value)) = values.iter().rev().find(|(other, _)| other == key) {
+            return Ok(Some(value.clone()));
         }
     }
+    Ok(None)
 }
 
 impl Executor for Configuration {
@@ -56,34 +83,32 @@ impl Executor for Configuration {
 
     fn keys(&mut self, prefix: &str) -> Result<Vec<String>, Failure> {
         let mut keys: Vec<String> = Vec::new();
-        for (key, _) in self.values()?.iter().filter(|(key, _)| key.starts_with(prefix)) {
-            if !keys.contains(key) {
-                keys.push(key.clone());
+        for file in self.files() {
+            let values = file.values.as_ref().map_err(Failure::clone)?;
+            for (key, _) in values.iter().filter(|(key, _)| key.starts_with(prefix)) {
+                if !keys.contains(key) {
+                    keys.push(key.clone());
+                }
             }
         }
         Ok(keys)
     }
 }
 
-/// Later files win.
-fn read_all(folder: &Path, files: &[String]) -> Result<Vec<(String, String)>, Failure> {
-    let mut values = Vec::new();
-    for file in files {
-        // The policy file's reader refuses these, too; a policy may also come through a pipe.
-        if file.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(Failure::invalid(format!("configuration: {}: is no path below the tree's etc", shown(file))));
-        }
-        let path = folder.join(file);
-        match read(&path)? {
-            Some(text) if yaml::is_yaml(file) => values.extend(
-                yaml::parse(&text)
-                    .map_err(|failure| Failure::invalid(format!("{}: {}", shown(&path), failure.message)))?,
-            ),
-            Some(text) => values.extend(parse(&text)),
-            None => {}
-        }
+/// What a file says; nothing where there is none.
+fn values(folder: &Path, file: &str) -> Result<Vec<(String, String)>, Failure> {
+    // The policy file's reader refuses these, too; a policy may also come through a pipe.
+    if file.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(Failure::invalid(format!("configuration: {}: is no path below the tree's etc", shown(file))));
     }
-    Ok(values)
+    let path = folder.join(file);
+    match read(&path)? {
+        Some(text) if yaml::is_yaml(file) => {
+            yaml::parse(&text).map_err(|failure| Failure::invalid(format!("{}: {}", shown(&path), failure.message)))
+        }
+        Some(text) => Ok(parse(&text).into_iter().collect()),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The text of a file, if there is one.
@@ -216,6 +241,11 @@ mod tests {
         std::fs::write(tree.path().join("etc/vnm/OpenNebulaNetwork.conf"), "[").unwrap();
         let mut read = configuration(tree.path(), &["vnm/OpenNebulaNetwork.conf"]);
         assert_eq!(read.keys("").unwrap_err().kind, remotes_effect::types::FailureKind::Invalid);
+        // What the runtime needs is in the other.
+        let mut read = configuration(tree.path(), &["kvmrc", "vnm/OpenNebulaNetwork.conf"]);
+        assert_eq!(read.variable("b").unwrap().as_deref(), Some("4"));
+        assert_eq!(read.variable("absent").unwrap(), None);
+        assert!(read.value("b").is_err());
     }
 
     #[test]

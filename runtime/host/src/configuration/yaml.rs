@@ -1,7 +1,9 @@
-//! Configuration in YAML, as OpenNebula's Ruby programs write it: keys are symbols (`:vlan_mtu: 1500`).
+//! Configuration in YAML, as OpenNebula's Ruby programs read it: keys are symbols (`:vlan_mtu: 1500`), `on` and
+//! `yes` are true, and of two entries of one key the last counts.
 
 use remotes_effect::types::Failure;
-use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use saphyr::{Scalar, ScalarStyle, Yaml, YamlLoader};
+use saphyr_parser::Parser;
 
 /// How deep maps and lists may lie in each other.
 const DEPTH: usize = 16;
@@ -14,11 +16,20 @@ pub(super) fn is_yaml(file: &str) -> bool {
 /// Keys and values in the order of the text; keys of what lies in each other are joined by dots.
 /// A value of nothing is empty.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, Failure> {
-    let documents = Yaml::load_from_str(text).map_err(|error| Failure::invalid(format!("it is no YAML: {error}")))?;
+    let mut loader = YamlLoader::<Yaml<'_>>::default();
+    loader.allow_duplicate_keys(true);
+    // Of a value that was read already, it is not known whether it stood in quotes.
+    loader.early_parse(false);
+    let outcome = Parser::new_from_str(text).load(&mut loader, true);
+    let error = outcome.err().map(|error| error.to_string()).or(loader.error().map(ToString::to_string));
+    if let Some(error) = error {
+        return Err(Failure::invalid(format!("it is no YAML: {error}")));
+    }
     let mut values = Vec::new();
-    match documents.first() {
-        None | Some(Yaml::Value(Scalar::Null)) => {}
+    match loader.into_documents().first() {
+        None => {}
         Some(map @ Yaml::Mapping(_)) => flatten("", map, 0, &mut values)?,
+        Some(other) if scalar(other).is_some_and(|text| text.is_empty()) => {}
         Some(_) => return Err(Failure::invalid("it is YAML, but no map of keys".to_owned())),
     }
     Ok(values)
@@ -52,15 +63,22 @@ fn flatten(key: &str, value: &Yaml<'_>, depth: usize, values: &mut Vec<(String, 
 }
 
 fn scalar(value: &Yaml<'_>) -> Option<String> {
-    match value {
-        Yaml::Value(Scalar::Null) => Some(String::new()),
-        Yaml::Value(Scalar::Boolean(value)) => Some(value.to_string()),
-        Yaml::Value(Scalar::Integer(value)) => Some(value.to_string()),
-        Yaml::Value(Scalar::FloatingPoint(value)) => Some(value.to_string()),
-        Yaml::Value(Scalar::String(value)) => Some(value.to_string()),
-        Yaml::Representation(value, ..) => Some(value.to_string()),
-        _ => None,
+    let Yaml::Representation(text, style, tag) = value else { return None };
+    if *style == ScalarStyle::Plain && tag.is_none() {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" => return Some("true".to_owned()),
+            "false" | "no" | "off" => return Some("false".to_owned()),
+            _ => {}
+        }
     }
+    Some(match Scalar::parse_from_cow_and_metadata(text.clone(), *style, tag.as_ref())? {
+        Scalar::Null => String::new(),
+        Scalar::Boolean(value) => value.to_string(),
+        Scalar::Integer(value) => value.to_string(),
+        // As it stands there: `239.10` is an address' beginning rather than a number.
+        Scalar::FloatingPoint(_) => text.to_string(),
+        Scalar::String(value) => value.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -91,8 +109,29 @@ mod tests {
         let parsed: Vec<_> = parsed.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         assert_eq!(parsed, expected);
         assert_eq!(parse("# nothing\n").unwrap(), []);
+        assert_eq!(parse("---\n").unwrap(), []);
         for text in ["[", "- a\n- b\n", "word", ":a: ["] {
             assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn words_mean_what_they_mean_to_ruby() {
+        let value = |text: &str| parse(text).unwrap().pop().unwrap().1;
+        for (text, expected) in [
+            (":a: on", "true"),
+            (":a: Yes", "true"),
+            (":a: OFF", "false"),
+            (":a: no", "false"),
+            (":a: 'on'", "on"),
+            (":a: \"no\"", "no"),
+            (":a: y", "y"),
+            (":a: ~", ""),
+            (":a: 0x10", "16"),
+            (":a: 1.50", "1.50"),
+            (":a: 1\n:a: 2", "2"),
+        ] {
+            assert_eq!(value(text), expected, "{text}");
         }
     }
 

@@ -1,0 +1,49 @@
+//! OpenNebulaNetwork.conf as operators write it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use remotes_network_tests::scene::Machine;
+use remotes_network_tests::{Grounds, isolated, sh};
+
+/// The examples of the file that OpenNebula ships, as they stand there but for the mark of a comment.
+const EXAMPLES: &str = ":ip_bridge_conf:\n    :stp_state: on\n:keep_empty_bridge: on\n";
+
+#[test]
+fn the_shipped_examples_do_what_they_say() {
+    isolated(|| {
+        let mut grounds = Grounds::default();
+        grounds.configuration(EXAMPLES);
+        let machine = Machine::new(7, "bridge");
+        machine.act(&mut grounds, "pre");
+        assert!(sh("ip -d link show br0").contains("stp_state 1"));
+        machine.act(&mut grounds, "clean");
+        sh("ip link show br0");
+    });
+}
+
+#[test]
+fn of_two_entries_the_last_counts() {
+    isolated(|| {
+        let mut grounds = Grounds::default();
+        grounds.configuration(":keep_empty_bridge: true\n:keep_empty_bridge: false\n");
+        let machine = Machine::new(7, "bridge");
+        machine.act(&mut grounds, "pre");
+        machine.act(&mut grounds, "clean");
+        assert!(!sh("ip -o link").contains("br0"));
+    });
+}
+
+/// The built-in settings are used; the hypervisor's address is in another file.
+#[test]
+fn a_file_that_is_none_stops_no_action() {
+    isolated(|| {
+        let mut grounds = Grounds::default();
+        grounds.configuration(":a: [");
+        let machine = Machine::new(7, "fw");
+        machine.act(&mut grounds, "pre");
+        machine.plug();
+        grounds.domain(&machine.domain());
+        for action in ["post", "update_sg", "clean"] {
+            machine.act(&mut grounds, action);
+        }
+    });
+}
