@@ -1,0 +1,103 @@
+//! What the configuration says, and when a proxy goes.
+
+use remotes_network_tests::scene::Machine;
+use remotes_network_tests::{By, Case, Grounds, ProxyState, proxied, sh};
+
+use super::{CLEAN, act, host};
+
+/// A host with these lines of OpenNebulaNetwork.conf.
+fn configured(text: &str) -> Grounds {
+    let grounds = Grounds::by(By::Own).with_proxies();
+    grounds.configuration(text);
+    grounds
+}
+
+const ONE: &str = ":tproxy:\n- :service_port: 5030\n  :remote_addr: 127.0.0.1\n  :remote_port: 80\n";
+
+#[test]
+fn each_driver_with_bridges_has_them() {
+    for driver in ["bridge", "fw", "nodeport", "elastic", "vxlan"] {
+        proxied(move |_| {
+            sh("ip link add eth1 type veth peer name other; ip link set eth1 up");
+            let mut grounds = configured(ONE);
+            let more = "<PHYDEV>eth1</PHYDEV><VLAN_ID>7</VLAN_ID>".into();
+            let machine = Machine { more, ..Machine::new(7, driver) };
+            machine.act(&mut grounds, "pre");
+            let now = ProxyState::now();
+            assert_eq!(now.namespaces.keys().collect::<Vec<_>>(), ["one_tproxy_br0"], "{driver}");
+            assert!(now.rules.contains("5030 : 127.0.0.1 . 80"), "{driver}: {}", now.rules);
+            assert_eq!(now.links["br0b"]["master"], "br0");
+            // Of these two, others clean up on the host, and leave the bridge.
+            if !["nodeport", "elastic"].contains(&driver) {
+                machine.act(&mut grounds, "clean");
+                let now = ProxyState::now();
+                assert!(now.is_empty() && !now.links.contains_key("br0"), "{driver}: {now:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_bridge_that_is_kept_loses_its_proxy_with_its_last_machine() {
+    for (driver, more) in [("bridge", ""), ("vxlan", "<PHYDEV>eth1</PHYDEV><VLAN_ID>7</VLAN_ID>")] {
+        proxied(move |_| {
+            sh("ip link add eth1 type veth peer name other; ip link set eth1 up");
+            let mut grounds = configured(&format!(":keep_empty_bridge: true\n{ONE}"));
+            let first = Machine { more: more.into(), ..Machine::new(7, driver) };
+            let second = Machine { id: 8, ..first.clone() };
+            first.act(&mut grounds, "pre");
+            [&first, &second].map(Machine::plug);
+            first.unplug(0);
+            first.act(&mut grounds, "clean");
+            assert!(!ProxyState::now().is_empty(), "{driver}: another machine uses it");
+            second.unplug(0);
+            second.act(&mut grounds, "clean");
+            let now = ProxyState::now();
+            assert!(now.is_empty() && now.links.contains_key("br0"), "{driver}: {now:?}");
+        });
+    }
+}
+
+/// The operator took the list out of the file while a machine ran.
+#[test]
+fn a_proxy_that_is_not_configured_any_more_goes_with_the_last_machine() {
+    proxied(|_| {
+        let mut grounds = host(By::Own);
+        grounds.configuration(":vlan_mtu: 1500\n");
+        act(&mut grounds, &Case::read(CLEAN));
+        let now = ProxyState::now();
+        assert!(now.is_empty() && now.links.is_empty(), "{now:?}");
+    });
+}
+
+#[test]
+fn names_are_looked_up_and_what_cannot_be_is_left_out() {
+    proxied(|_| {
+        let entry = |port: &str, host: &str, networks: &str| {
+            format!("- :service_port: {port}\n  :remote_addr: {host}\n  :remote_port: '80'\n  :networks: {networks}\n")
+        };
+        let text = [
+            entry("5030", "no-such-host.invalid", "[]"),
+            entry("5030", "localhost", "[0]"),
+            entry("70000", "localhost", "[]"),
+            entry("5031", "127.0.0.2", "[other]"),
+            entry("5032", "\"127.0.0.1 . 22}; flush ruleset; #\"", "[]"),
+            entry("5033", "fd00::1", "[]"),
+            "- 5034\n".to_owned(),
+        ];
+        let mut grounds = configured(&format!(":tproxy:\n{}", text.concat()));
+        let machine = Machine::new(7, "bridge");
+        let outcome = grounds.call("bridge", machine.call("pre"));
+        assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+        let now = ProxyState::now();
+        assert!(now.rules.contains("elements = { 5030 : 127.0.0.1 . 80 }"), "{}", now.rules);
+        let warned = outcome.log.iter().filter(|line| line.starts_with("Warning: tproxy: ")).count();
+        assert_eq!(warned, 5, "{outcome:?}");
+        // None that can be is none.
+        sh("ip link del br0");
+        let mut none = configured(&format!(":tproxy:\n{}", text[0]));
+        Machine { bridge: "br1", ..machine }.act(&mut none, "pre");
+        assert!(ProxyState::now().links.contains_key("br1"));
+        assert_eq!(none.daemon_calls(), [""; 0]);
+    });
+}
