@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use remotes_effect::Effect;
+use remotes_effect::links::{Effect as Links, PortVlan};
 use remotes_effect::policy::Policy;
 use remotes_effect::tproxy::{Effect as Tproxy, Endpoint};
 use remotes_effect::types::FailureKind;
@@ -58,6 +59,29 @@ fn bridges_services_and_names_are_granted_by_pattern() {
         [up("onebr.123456789", "10.1.2.3"), up("br0", "onegate"), up("br0", "10.0.0.1 . 1};"), down("br0", "-x")]
     {
         assert_eq!(verdict(POLICY, effect.clone()), Some(FailureKind::Invalid), "{effect:?}");
+    }
+}
+
+/// A network's VLANs concern its proxy as they do its machines.
+#[test]
+fn a_proxys_port_is_one_of_its_bridges() {
+    let policy = "schema = 1\n[links]\nbridges = [\"br[0-9]*\"]\nports = [\"one-*\"]\n";
+    let policy = Policy::parse(policy, Path::new("policy.toml")).unwrap();
+    let add = |port: &str| {
+        let vlans = vec![PortVlan { port: port.into(), id: 100, pvid: true, untagged: true }];
+        policy.check(&Effect::Links(Links::AddVlans { vlans })).err().map(|failure| failure.kind)
+    };
+    let remove = |port: &str| {
+        let effect = Links::RemoveVlans { port: port.into(), first: 2, last: 4094 };
+        policy.check(&Effect::Links(effect)).err().map(|failure| failure.kind)
+    };
+    assert_eq!((add("br0b"), remove("br0b")), (None, None));
+    for foreign in ["docker0b", "br0a", "b", "wg0b", "br"] {
+        assert_eq!(
+            (add(foreign), remove(foreign)),
+            (Some(FailureKind::Denied), Some(FailureKind::Denied)),
+            "{foreign}"
+        );
     }
 }
 

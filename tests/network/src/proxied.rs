@@ -159,7 +159,10 @@ pub fn by_hand(commands: &str) {
             sh(&format!("{command} <<'EOF'\n{}EOF", script_from(number + 1)));
         } else if let Some(rest) = command.strip_prefix("NETNS=") {
             let (namespace, rest) = rest.split_once(' ').unwrap();
-            sh(&format!("ip netns exec {namespace} {}", rest.split_once(' ').unwrap().1));
+            sh(&format!(
+                "PATH=/usr/sbin:/usr/bin:/sbin:/bin ip netns exec {namespace} {}",
+                rest.split_once(' ').unwrap().1
+            ));
         } else if command.starts_with("ip ") {
             sh(command);
         }

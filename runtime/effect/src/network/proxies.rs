@@ -14,6 +14,9 @@ pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 16, 9);
 /// The table of rules and that of endpoints; the daemon looks for the latter by this name.
 const TABLE: &str = "one_tproxy";
 
+/// What the port to a bridge's proxy has behind the bridge's name.
+pub const PORT: char = 'b';
+
 /// Longest name of a bridge: its proxy's links have one letter more.
 const LONGEST_BRIDGE: usize = 14;
 
@@ -59,7 +62,7 @@ pub fn address(text: &str) -> Result<Ipv4Addr, Failure> {
 
 /// The bridge's port that leads to its proxy.
 pub fn port(bridge: &str) -> String {
-    format!("{bridge}b")
+    format!("{bridge}{PORT}")
 }
 
 /// The other end of that port.

@@ -95,18 +95,17 @@ impl Privileged {
         }
     }
 
-    /// Runs `ip` or `sysctl` in a network namespace; whatever is not success is the failure to do `what`.
-    pub(super) fn inside(&self, namespace: &str, words: &[&str], what: &str) -> Result<(), Failure> {
-        let outcome = match &self.sudo {
-            None => self.run("ip", &[&["netns", "exec", namespace], words].concat(), &[])?,
+    /// Runs `ip` or `sysctl` in a network namespace.
+    pub(super) fn run_inside(&self, namespace: &str, words: &[&str]) -> Result<Outcome, Failure> {
+        match &self.sudo {
+            None => self.run("ip", &[&["netns", "exec", namespace], words].concat(), &[]),
             Some(sudo) => {
                 let program = sudo.scripts.join(ENTER);
                 let before = ["-n".into(), format!("--preserve-env={NAMESPACE}").into(), program.into_os_string()];
                 let words = before.into_iter().chain(words.iter().map(OsString::from));
-                self.start(Process::new(&sudo.program).variable(NAMESPACE, namespace).arguments(words), &[])?
+                self.start(Process::new(&sudo.program).variable(NAMESPACE, namespace).arguments(words), &[])
             }
-        };
-        if outcome.status == 0 { Ok(()) } else { Err(failure(what, &outcome)) }
+        }
     }
 
     /// Runs a program by its path, which may leave others behind that go on.

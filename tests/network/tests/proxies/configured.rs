@@ -3,7 +3,7 @@
 use remotes_network_tests::scene::Machine;
 use remotes_network_tests::{By, Case, Grounds, ProxyState, proxied, sh};
 
-use super::{CLEAN, act, host};
+use super::{CLEAN, PRE, act, by_each_way, host};
 
 /// A host with these lines of OpenNebulaNetwork.conf.
 fn configured(text: &str) -> Grounds {
@@ -46,7 +46,8 @@ fn a_bridge_that_is_kept_loses_its_proxy_with_its_last_machine() {
             let first = Machine { more: more.into(), ..Machine::new(7, driver) };
             let second = Machine { id: 8, ..first.clone() };
             first.act(&mut grounds, "pre");
-            [&first, &second].map(Machine::plug);
+            first.plug();
+            second.plug();
             first.unplug(0);
             first.act(&mut grounds, "clean");
             assert!(!ProxyState::now().is_empty(), "{driver}: another machine uses it");
@@ -99,5 +100,26 @@ fn names_are_looked_up_and_what_cannot_be_is_left_out() {
         Machine { bridge: "br1", ..machine }.act(&mut none, "pre");
         assert!(ProxyState::now().links.contains_key("br1"));
         assert_eq!(none.daemon_calls(), [""; 0]);
+    });
+}
+
+/// The runtime kills what programs leave running in their group, where a daemon is for a moment.
+#[test]
+fn a_daemon_goes_on_when_its_starter_has_ended() {
+    const DAEMON: &str =
+        "#!/bin/sh\n[ $1 = start ] || exit 0\nsleep 300 >/dev/null 2>&1 </dev/null &\necho $! >\"${0%/*}/pid\"\n";
+    by_each_way(|by, _| {
+        let case = Case::read(PRE).by(by);
+        let mut grounds = case.prepare();
+        let folder = match by {
+            By::Server => grounds.sudo().unwrap().folder().to_owned(),
+            By::Own | By::Stock => grounds.scripts(),
+        };
+        std::fs::write(folder.join("tproxy"), DAEMON).unwrap();
+        act(&mut grounds, &case);
+        let id: i32 = std::fs::read_to_string(folder.join("pid")).unwrap().trim().parse().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGKILL);
+        assert!(status.contains("State:\tS"), "{by:?}: {status}");
     });
 }

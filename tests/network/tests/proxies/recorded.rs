@@ -1,6 +1,6 @@
 //! The recorded cases: the stock driver's commands, given by hand, and ours leave the same behind.
 
-use remotes_network_tests::{By, Case, ProxyState, by_hand, recorded_script};
+use remotes_network_tests::{By, Case, ProxyState, by_hand, recorded_script, sh};
 
 use super::{CLEAN, PRE, act, by_each_way, expected, host};
 
@@ -70,6 +70,20 @@ fn what_the_stock_driver_left_half_made_is_completed() {
     }
 }
 
+/// The daemon's process keeps a namespace whose name somebody removed, and the port's other end in it.
+#[test]
+fn a_namespace_that_lost_its_name_is_made_again() {
+    let Some(expected) = expected() else { return };
+    by_each_way(move |by, _| {
+        let mut grounds = host(by);
+        let namespace = std::fs::File::open("/run/netns/one_tproxy_br0").unwrap();
+        sh("ip netns delete one_tproxy_br0");
+        act(&mut grounds, &Case::read(PRE).by(by));
+        drop(namespace);
+        assert_eq!(ProxyState::now(), expected, "{by:?}");
+    });
+}
+
 #[test]
 fn again_changes_nothing() {
     by_each_way(|by, _| {
@@ -82,5 +96,16 @@ fn again_changes_nothing() {
             let now = ProxyState::now();
             assert!(now.is_empty() && now.links.is_empty(), "{by:?}: {now:?}");
         }
+    });
+}
+
+/// As `ip netns add` leaves it when it is killed before there is a namespace.
+#[test]
+fn a_name_without_a_namespace_is_no_hindrance() {
+    let Some(expected) = expected() else { return };
+    by_each_way(move |by, _| {
+        std::fs::write("/run/netns/one_tproxy_br0", "").unwrap();
+        let _grounds = host(by);
+        assert_eq!(ProxyState::now(), expected, "{by:?}");
     });
 }

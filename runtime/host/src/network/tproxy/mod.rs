@@ -85,25 +85,32 @@ fn port<'a>(links: &'a [Link], bridge: &str) -> Result<Option<&'a Link>, Failure
 fn connect(privileged: &Privileged, links: &[Link], bridge: &str) -> Result<(), Failure> {
     let (outer, inner, namespace) = (proxies::port(bridge), proxies::inner(bridge), proxies::namespace(bridge));
     let ip = |arguments: &[&str], what: &str| privileged.must("ip", arguments, what).map(drop);
-    let Some(port) = port(links, bridge)? else {
-        // One change of the kernel's, so that nothing is ever half connected.
-        return ip(
-            &[
-                "link", "add", "name", &outer, "master", bridge, "up", "type", "veth", "peer", "name", &inner, "netns",
-                &namespace,
-            ],
-            &format!("make {outer}, the port of bridge {bridge} to its transparent proxy"),
-        );
-    };
-    // What OpenNebula's own driver left, if it was killed.
-    if port.lower.as_deref() == Some(inner.as_str()) {
-        ip(&["link", "set", &inner, "netns", &namespace], &format!("move {inner} to namespace {namespace}"))?;
+    if let Some(port) = port(links, bridge)? {
+        match namespace::has_inner(privileged, bridge)? {
+            // Its other end is where OpenNebula's own driver left it when it was killed, or in a namespace that
+            // nobody can name any more.
+            false => remove(privileged, &outer)?,
+            true if port.master.is_some() && port.up => return Ok(()),
+            true => {
+                let what = format!("make {outer} a port of bridge {bridge}");
+                return ip(&["link", "set", "dev", &outer, "master", bridge, "up"], &what);
+            }
+        }
     }
-    if port.master.is_none() || !port.up {
-        let what = format!("make {outer} a port of bridge {bridge}");
-        ip(&["link", "set", "dev", &outer, "master", bridge, "up"], &what)?;
+    // One change of the kernel's, so that nothing is ever half connected.
+    let ends = ["type", "veth", "peer", "name", &inner, "netns", &namespace];
+    ip(
+        &[&["link", "add", "name", &outer, "master", bridge, "up"], &ends[..]].concat(),
+        &format!("make {outer}, the port of bridge {bridge} to its transparent proxy"),
+    )
+}
+
+/// Removes a link, unless it is gone.
+fn remove(privileged: &Privileged, link: &str) -> Result<(), Failure> {
+    match privileged.must("ip", &["link", "delete", link], &format!("remove link {link}")) {
+        Err(failure) if failure.kind != FailureKind::NotFound => Err(failure),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn nft(privileged: &Privileged, script: &str, what: &str) -> Result<(), Failure> {
@@ -156,11 +163,7 @@ impl<D: Fn() -> Result<PathBuf, Failure>> Executor for Tproxy<'_, D> {
         let port = port(&links, bridge)?;
         nft(&privileged, &script, &format!("remove the rules and endpoints of bridge {bridge}'s transparent proxy"))?;
         if let Some(port) = port {
-            let gone = privileged.must("ip", &["link", "delete", &port.name], &format!("remove link {}", port.name));
-            match gone {
-                Err(failure) if failure.kind != FailureKind::NotFound => return Err(failure),
-                _ => {}
-            }
+            remove(&privileged, &port.name)?;
         }
         namespace::remove(&privileged, bridge)?;
         // What can be taken down without it has been; a daemon that cannot be told is an error all the same.
