@@ -78,6 +78,11 @@ impl Nft {
         self.is_whole
     }
 
+    /// Lets the system's own be seen again.
+    pub fn step_aside(&self) {
+        nix::mount::umount(NFT).expect("the system's nft");
+    }
+
     /// Lines that it was told.
     pub fn told(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.told_file()).unwrap_or_default();

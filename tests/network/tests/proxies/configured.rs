@@ -1,9 +1,9 @@
 //! What the configuration says, and when a proxy goes.
 
 use remotes_network_tests::scene::Machine;
-use remotes_network_tests::{By, Case, Grounds, ProxyState, proxied, sh};
+use remotes_network_tests::{By, Case, Grounds, ProxyState, proxied, sh, together};
 
-use super::{CLEAN, PRE, act, by_each_way, host};
+use super::{CLEAN, PRE, act, by_each_way, expected, host};
 
 /// A host with these lines of OpenNebulaNetwork.conf.
 fn configured(text: &str) -> Grounds {
@@ -100,6 +100,36 @@ fn names_are_looked_up_and_what_cannot_be_is_left_out() {
         Machine { bridge: "br1", ..machine }.act(&mut none, "pre");
         assert!(ProxyState::now().links.contains_key("br1"));
         assert_eq!(none.daemon_calls(), [""; 0]);
+    });
+}
+
+/// Drivers whose locks are different ones, on one bridge.
+#[test]
+fn many_at_once_end_as_one_after_the_other() {
+    let Some(expected) = expected() else { return };
+    proxied(move |_| {
+        sh(
+            "ip link add eth1 type veth peer name other; ip link set eth1 up; ip link add br0 type bridge; ip link set br0 up",
+        );
+        let first = Case::read(PRE).grounds();
+        let text = Case::read(PRE).text("OpenNebulaNetwork.conf");
+        let each = |action: &'static str| {
+            let start = |id: u32| {
+                let mut grounds = first.beside().with_proxies();
+                grounds.configuration(&text);
+                let more = "<PHYDEV>eth1</PHYDEV><NETWORK>net-br0</NETWORK><VLAN_ID>7</VLAN_ID>".into();
+                let machine = Machine { more, ..Machine::new(id, ["bridge", "vxlan"][id as usize % 2]) };
+                Box::new(move || machine.act(&mut grounds, action)) as Box<dyn FnOnce() + Send>
+            };
+            together((1..9).map(start).collect());
+        };
+        each("pre");
+        let now = ProxyState::now();
+        assert_eq!((now.namespaces, now.rules), (expected.namespaces, expected.rules));
+        // The bridge itself has the size of packets that the smallest of its ports has.
+        assert_eq!(now.links["br0b"], expected.links["br0b"]);
+        each("clean");
+        assert!(ProxyState::now().is_empty());
     });
 }
 

@@ -93,6 +93,28 @@ fn a_link_of_others_under_the_ports_name() {
     }
 }
 
+/// Where this kernel is not such a one, there is nothing to see.
+#[test]
+fn a_kernel_that_knows_no_bridges_by_name() {
+    proxied(|nft| {
+        if nft.is_whole() {
+            return;
+        }
+        let case = Case::read(PRE);
+        let mut grounds = case.prepare();
+        nft.step_aside();
+        let outcome = grounds.call(case.driver(), case.call());
+        let Some(Err(failure)) = outcome.result else { panic!("{outcome:?}") };
+        assert!(
+            failure.message.contains("Operation not supported") && failure.message.contains("nft_meta_bridge"),
+            "{failure}"
+        );
+        assert_eq!(grounds.daemon_calls(), [""; 0]);
+        act(&mut grounds, &Case::read(CLEAN));
+        assert!(ProxyState::now().is_empty());
+    });
+}
+
 /// A daemon that fails is an error, and what was made is completed or removed by the next action.
 #[test]
 fn a_daemon_that_fails() {

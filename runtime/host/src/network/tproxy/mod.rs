@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use remotes_effect::links::Link;
 use remotes_effect::network::{names, proxies};
+use remotes_effect::tools::Outcome;
 use remotes_effect::tproxy::{Endpoint, Executor};
 use remotes_effect::types::{Failure, FailureKind};
 use rustix::fs::Access;
@@ -115,7 +116,24 @@ fn remove(privileged: &Privileged, link: &str) -> Result<(), Failure> {
 
 fn nft(privileged: &Privileged, script: &str, what: &str) -> Result<(), Failure> {
     let outcome = privileged.run("nft", &["-f-"], script.as_bytes())?;
-    if outcome.status == 0 { Ok(()) } else { Err(failure(what, &outcome)) }
+    if outcome.status == 0 { Ok(()) } else { Err(refused(what, &outcome)) }
+}
+
+/// Why `nft` did not do it. It says so first, and then shows where, with the place underlined.
+fn refused(what: &str, outcome: &Outcome) -> Failure {
+    let text = String::from_utf8_lossy(&outcome.stderr);
+    let said = text.lines().find_map(|line| line.split_once("Error: ")).map_or(&*text, |(_, said)| said);
+    let failure = failure(what, &Outcome { status: outcome.status, stdout: Vec::new(), stderr: said.into() });
+    match failure.kind {
+        FailureKind::Unsupported => Failure {
+            message: format!(
+                "{}; the kernel needs nf_tables for bridges, with names of bridges (nft_meta_bridge)",
+                failure.message
+            ),
+            ..failure
+        },
+        _ => failure,
+    }
 }
 
 /// Has the daemon run, and read the endpoints anew; it ends by itself where there are none.

@@ -14,7 +14,7 @@ const NAMES: [&str; 2] = ["/run/netns", "/var/run/netns"];
 /// `NSFS_MAGIC`: what is mounted on a name that stands for a namespace.
 const NSFS: u64 = 0x6e73_6673;
 
-/// In the host's own namespace or in another, `sysctl` is told the same; this line is one that sudoers has.
+/// Has a namespace answer ARP for its addresses on all links. Of `sysctl`, sudoers has this line alone.
 const ARP: [&str; 4] = ["sysctl", "-w", "net.ipv4.conf.all.arp_ignore=0", "net.ipv4.conf.default.arp_ignore=0"];
 
 /// The file that stands for the namespace, if there is one.
