@@ -4,6 +4,7 @@ use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::{Failure, links, locks};
 
 use crate::host::{Host, bridge_of, proxy_port};
+use crate::proxies::Proxies;
 use crate::settings::Settings;
 use crate::trunk::Trunk;
 use crate::{concerned, concerns_no_link, update};
@@ -11,14 +12,15 @@ use crate::{concerned, concerns_no_link, update};
 /// The lock that these drivers share.
 pub const LOCK: &str = "vnmmad::novlandriver";
 
-/// Makes the bridges that are missing, and their uplinks ports of them.
+/// Makes the bridges that are missing, their transparent proxies, and their uplinks ports of them.
 pub fn pre(vm: &Vm, driver: &str) -> Result<(), Failure> {
     locks::acquire(LOCK)?;
     let (mut host, settings) = (Host::look()?, Settings::default());
-    settings.mention_proxies()?;
+    let mut proxies = Proxies::read(&settings)?;
     for nic in vm.nics_of(driver) {
         let Some(bridge) = bridge_of(nic) else { continue };
         host.ensure_bridge(bridge, &settings)?;
+        proxies.up(nic, bridge)?;
         if let Some(phydev) = &nic.phydev {
             host.ensure_port(phydev, bridge)?;
         }
@@ -26,20 +28,23 @@ pub fn pre(vm: &Vm, driver: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes the bridges that no guest uses any more.
+/// Removes the proxies and bridges that no guest uses any more.
 pub fn clean(vm: &Vm, driver: &str) -> Result<(), Failure> {
     if concerns_no_link(vm) {
         return Ok(());
     }
     locks::acquire(LOCK)?;
     let (mut host, settings) = (Host::look()?, Settings::default());
+    let proxies = Proxies::read(&settings)?;
     for nic in concerned(vm, driver) {
         let Some(bridge) = bridge_of(nic).filter(|bridge| host.has_bridge(bridge)) else { continue };
+        let uplinks = uplinks(nic, bridge);
+        // A bridge that is kept has a proxy only while there is somebody to use it.
+        proxies.down(&mut host, nic, bridge, &uplinks)?;
         if settings.is(nic, "keep_empty_bridge")? {
             continue;
         }
-        let bridge = bridge.to_owned();
-        host.remove_unused(&bridge, uplinks(nic, &bridge))?;
+        host.remove_unused(bridge, uplinks)?;
     }
     Ok(())
 }

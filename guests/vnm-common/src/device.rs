@@ -5,6 +5,7 @@ use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::{Failure, error, info, links, locks};
 
 use crate::host::{Host, bridge_of, proxy_port};
+use crate::proxies::Proxies;
 use crate::settings::Settings;
 use crate::{concerned, concerns_no_link, update};
 
@@ -31,14 +32,15 @@ fn both(nic: &Nic) -> Option<(&str, String)> {
     Some((bridge_of(nic)?, name(nic)?))
 }
 
-/// Makes bridges and devices that are missing, and the devices ports of the bridges.
+/// Makes bridges, their transparent proxies and devices that are missing, and the devices ports of the bridges.
 pub fn pre<D: Device>(vm: &Vm) -> Result<(), Failure> {
     locks::acquire(D::LOCK)?;
     let (mut host, settings) = (Host::look()?, Settings::default());
-    settings.mention_proxies()?;
+    let mut proxies = Proxies::read(&settings)?;
     for nic in vm.nics_of(D::DRIVER) {
         let Some((bridge, device)) = both(nic) else { continue };
         host.ensure_bridge(bridge, &settings)?;
+        proxies.up(nic, bridge)?;
         if settings.is(nic, "validate_vlan_id")? {
             validate::<D>(&host, nic, bridge)?;
         }
@@ -75,23 +77,29 @@ fn validate<D: Device>(host: &Host, nic: &Nic, bridge: &str) -> Result<(), Failu
     }
 }
 
-/// Removes the devices and bridges that no guest uses any more.
+/// Removes the proxies, devices and bridges that no guest uses any more.
 pub fn clean<D: Device>(vm: &Vm) -> Result<(), Failure> {
     if concerns_no_link(vm) {
         return Ok(());
     }
     locks::acquire(D::LOCK)?;
     let (mut host, settings) = (Host::look()?, Settings::default());
+    let proxies = Proxies::read(&settings)?;
     for nic in concerned(vm, D::DRIVER) {
         let Some((bridge, device)) = both(nic) else { continue };
-        if settings.is(nic, "keep_empty_bridge")? {
-            continue;
-        }
+        let keep = settings.is(nic, "keep_empty_bridge")?;
         if !host.has_bridge(bridge) {
-            remove_left::<D>(&host, nic, &device)?;
+            if !keep {
+                remove_left::<D>(&host, nic, &device)?;
+            }
             continue;
         }
-        let uplinks = nic.phydev.iter().cloned().chain([device.clone(), proxy_port(bridge)]).collect();
+        let uplinks: Vec<String> = nic.phydev.iter().cloned().chain([device.clone(), proxy_port(bridge)]).collect();
+        // A bridge that is kept has a proxy only while there is somebody to use it.
+        proxies.down(&mut host, nic, bridge, &uplinks)?;
+        if keep {
+            continue;
+        }
         // The bridge goes first: as long as it is there, the device may get a guest.
         if host.remove_unused(bridge, uplinks)? && nic.phydev.as_deref() != Some(&device) {
             links::remove(&device)?;

@@ -72,6 +72,11 @@ impl Host {
         }
         Ok(gone)
     }
+
+    /// A link is gone.
+    pub fn forget(&mut self, name: &str) {
+        self.links.retain(|link| link.name != name);
+    }
 }
 
 fn blank(name: &str, kind: &str) -> Link {

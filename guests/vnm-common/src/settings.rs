@@ -124,16 +124,11 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Says so where transparent proxies are configured, of which these drivers set up none.
-    pub fn mention_proxies(&self) -> Result<(), Failure> {
-        let is_proxy = |key: &String| key.starts_with("tproxy.");
-        if self.keys()?.is_some_and(|keys| keys.iter().any(is_proxy)) {
-            warning!(
-                "tproxy: proxies are configured in OpenNebulaNetwork.conf, but this driver sets up none; \
-                 machines that need one need the stock driver"
-            );
-        }
-        Ok(())
+    /// Keys and values of the transparent proxies, as the file has them. Networks have no word in that.
+    pub fn proxies(&self) -> Result<Vec<(String, String)>, Failure> {
+        let keys = self.keys()?.unwrap_or_default().iter();
+        let keys = keys.filter(|key| *key == "tproxy" || key.starts_with("tproxy."));
+        keys.map(|key| Ok((key.clone(), configuration::get(key)?.unwrap_or_default()))).collect()
     }
 
     fn map(&self, key: &str) -> Result<Vec<(String, String)>, Failure> {

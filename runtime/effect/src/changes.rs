@@ -2,7 +2,8 @@
 //! decides by it whether a lost call may be sent again.
 
 use crate::{
-    Effect, clock, filesystem, hooks, image, iptables, libvirt, links, locks, log, openvswitch, sriov, tools, transfer,
+    Effect, clock, filesystem, hooks, image, iptables, libvirt, links, locks, log, openvswitch, sriov, tools, tproxy,
+    transfer,
 };
 
 impl Effect {
@@ -40,6 +41,8 @@ impl Effect {
             ) => true,
             Self::Sriov(sriov::Effect::Find { .. }) => false,
             Self::Sriov(sriov::Effect::Configure { .. } | sriov::Effect::Offload { .. }) => true,
+            Self::Tproxy(tproxy::Effect::Resolve { .. }) => false,
+            Self::Tproxy(tproxy::Effect::Up { .. } | tproxy::Effect::Down { .. }) => true,
         }
     }
 }

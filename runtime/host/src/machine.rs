@@ -66,7 +66,7 @@ impl Machine {
         Self {
             configuration: Configuration::new(&tree, policy.clone()),
             hosts: Hosts::new(policy.clone(), deadline, ssh),
-            network: Network::new(policy.clone(), deadline, None),
+            network: Network::new(policy.clone(), &tree, deadline, None),
             policy,
             tree,
             deadline,
@@ -93,7 +93,7 @@ impl Machine {
 
     /// The network is changed by one of these ways instead of the host's.
     pub fn with_ways(mut self, ways: Ways) -> Self {
-        self.network = Network::new(self.policy.clone(), self.deadline, Some(ways));
+        self.network = Network::new(self.policy.clone(), &self.tree, self.deadline, Some(ways));
         self
     }
 
@@ -140,7 +140,7 @@ impl Machine {
             Effect::Locks(effect) => {
                 Answer::Locks(locks::Executor::execute(&mut self.locks.until(self.deadline), effect))
             }
-            Effect::Iptables(_) | Effect::Links(_) | Effect::Openvswitch(_) | Effect::Sriov(_) => {
+            Effect::Iptables(_) | Effect::Links(_) | Effect::Openvswitch(_) | Effect::Sriov(_) | Effect::Tproxy(_) => {
                 let log = &mut self.log;
                 return self.network.call(effect, self.locks.folder(), &mut |level, text| log(level, text));
             }

@@ -207,6 +207,7 @@ fn belongs(effect: &Effect, answer: &Answer) -> bool {
         Links,
         Openvswitch,
         Sriov,
-        Locks
+        Locks,
+        Tproxy
     )
 }

@@ -1,6 +1,6 @@
 //! What root lets the server do, whatever its clients ask.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use remotes_effect::Effect;
 use remotes_effect::policy::Policy;
@@ -41,14 +41,33 @@ impl Bounds {
         let fail = |message: String| ServeError::Bounds { file: file.to_owned(), message };
         let policy = Policy::parse(text, file).map_err(|error| fail(error.to_string()))?;
         // A grant that looks as if it held, but never does, would deceive whoever wrote it.
-        let rest = Policy { links: None, iptables: None, openvswitch: None, sriov: None, ..policy.clone() };
+        let rest =
+            Policy { links: None, iptables: None, openvswitch: None, sriov: None, tproxy: None, ..policy.clone() };
         if rest != (Policy { schema: policy.schema, ..Policy::default() }) {
             return Err(fail(
-                "this server knows the tables [links], [iptables], [openvswitch] and [sriov] only; remove the others"
+                "this server knows the tables [links], [iptables], [openvswitch], [sriov] and [tproxy] only; remove the \
+                 others"
                     .to_owned(),
             ));
         }
         Ok(Self { policy, source: file.display().to_string() })
+    }
+
+    /// The daemon of transparent proxies. Root runs it, so root has to say which it is, and nobody else may be
+    /// able to write it: that in the remotes tree belongs to the runtime's user.
+    pub fn proxy_daemon(&self) -> Result<PathBuf, Failure> {
+        let Some(program) = self.policy.tproxy.as_ref().and_then(|grant| grant.program.as_ref()) else {
+            return Err(Failure::unavailable(format!(
+                "root has not said which program is the daemon of transparent proxies: copy `vnm/tproxy` of \
+                 OpenNebula's remotes to where only root can write, and name the copy by `program = \"/PATH\"` under \
+                 [tproxy] in {} (docs/adoption.md)",
+                self.source
+            )));
+        };
+        let program = PathBuf::from(program);
+        trust::check_program(&program)
+            .map_err(|error| Failure::denied(format!("`program` under [tproxy] in {}: {error}", self.source)))?;
+        Ok(program)
     }
 
     /// Whether the effect lies within them.

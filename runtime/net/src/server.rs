@@ -28,12 +28,19 @@ impl Server {
         let refused =
             || Failure::denied(format!("{}: this server carries out effects on the network only", effect.name()));
         // The bounds are asked last: for what is not of the network they have no word.
-        if !matches!(effect, Effect::Links(_) | Effect::Iptables(_) | Effect::Openvswitch(_) | Effect::Sriov(_)) {
+        if !is_network(effect) {
             return Err(refused());
         }
         self.bounds.check(effect)?;
-        perform(effect, &self.privileged, &self.turns).ok_or_else(refused)
+        perform(effect, &self.privileged, &self.turns, || self.bounds.proxy_daemon()).ok_or_else(refused)
     }
+}
+
+fn is_network(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Links(_) | Effect::Iptables(_) | Effect::Openvswitch(_) | Effect::Sriov(_) | Effect::Tproxy(_)
+    )
 }
 
 impl Executor for Server {

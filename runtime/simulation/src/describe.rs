@@ -34,6 +34,7 @@ pub fn describe(effect: &Effect) -> String {
         Effect::Links(effect) => network::of_links(effect),
         Effect::Openvswitch(effect) => openvswitch::of_switch(effect),
         Effect::Sriov(effect) => openvswitch::of_functions(effect),
+        Effect::Tproxy(effect) => network::of_proxies(effect),
         Effect::Libvirt(effect) => of_libvirt(effect),
     };
     let mut line = effect.name().to_owned();

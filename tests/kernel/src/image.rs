@@ -7,7 +7,7 @@ use crate::Kernel;
 use crate::archive::Archive;
 
 /// Modules for links, for rules, and for Open vSwitch. The kernel asks for none by itself here.
-const MODULES: [&str; 22] = [
+const MODULES: [&str; 23] = [
     "tun",
     "veth",
     "dummy",
@@ -18,6 +18,7 @@ const MODULES: [&str; 22] = [
     "openvswitch",
     "nf_tables",
     "nft_compat",
+    "nft_meta_bridge",
     "nft_chain_nat",
     "ip_tables",
     "ip6_tables",
@@ -36,16 +37,19 @@ const MODULES: [&str; 22] = [
 const TARGETS: [&str; 2] = ["xt_MASQUERADE", "xt_tcpudp"];
 
 /// Programs that the runtime or a case calls, and those by which tests start daemons and other machines.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 12] = [
     "/bin/sh",
     "/bin/cat",
+    "/bin/sed",
     "/bin/sleep",
     "/sbin/ip",
     "/sbin/bridge",
     "/sbin/ipset",
     "/sbin/sysctl",
     "/usr/bin/setpriv",
+    "/usr/bin/tee",
     "/usr/bin/unshare",
+    "/usr/sbin/nft",
 ];
 
 /// Those of Open vSwitch.

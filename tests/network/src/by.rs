@@ -6,6 +6,8 @@ use std::sync::Arc;
 use remotes_host::network::way::Ways;
 use tempfile::TempDir;
 
+use crate::install_stand_ins;
+
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
@@ -59,6 +61,21 @@ impl Sudo {
         std::fs::copy(program("test-net"), &server).unwrap();
         std::fs::write(self.folder.join("allowed"), server.to_str().unwrap()).unwrap();
         self
+    }
+
+    /// Has the rules' tree be this one.
+    pub fn serve_tree(&self, tree: &Path) {
+        let known = std::fs::read_to_string(self.beside("trees")).unwrap_or_default();
+        std::fs::write(self.beside("trees"), format!("{known}{}\n", tree.display())).unwrap();
+    }
+
+    /// Has root's bounds name the daemon of transparent proxies that lies beside the server.
+    pub fn with_proxy_daemon(&self) {
+        const BUILT_IN: &str = include_str!("../../../runtime/net/src/bounds.toml");
+        install_stand_ins(&self.folder);
+        // Their last table is that of proxies.
+        let bounds = format!("{BUILT_IN}program = \"{}\"\n", self.beside("tproxy").display());
+        std::fs::write(self.beside("remotes-net.toml"), bounds).unwrap();
     }
 
     /// Where the server is, or would be.

@@ -64,6 +64,9 @@ impl Case {
     /// What a driver finds but for the network.
     pub fn grounds(&self) -> Grounds {
         let mut grounds = Grounds::by(self.by);
+        if self.has_proxies() {
+            grounds = grounds.with_proxies();
+        }
         grounds.configuration(&self.text("OpenNebulaNetwork.conf"));
         for reply in self.input["shims"]["virsh"]["replies"].as_array().into_iter().flatten() {
             let is_xml = reply["args"].as_str().is_some_and(|arguments| arguments.contains("dumpxml"));
@@ -75,6 +78,11 @@ impl Case {
             grounds.hook(self.driver(), path, text.as_str().unwrap());
         }
         grounds
+    }
+
+    /// Whether transparent proxies are configured.
+    pub fn has_proxies(&self) -> bool {
+        self.text("OpenNebulaNetwork.conf").lines().any(|line| line.starts_with(":tproxy:"))
     }
 
     /// The host before the recorded action.

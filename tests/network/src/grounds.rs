@@ -18,7 +18,7 @@ use remotes_host::{Machine, Surroundings};
 use remotes_simulation::{Network, Simulation};
 use tempfile::TempDir;
 
-use crate::{By, Sudo};
+use crate::{By, Sudo, daemon_calls, install_stand_ins};
 
 /// A remotes tree, this machine's network as the thread sees it, and a simulated hypervisor.
 pub struct Grounds {
@@ -73,6 +73,7 @@ impl Grounds {
 
     /// The network is changed by this sudo.
     pub fn set_sudo(&mut self, sudo: Sudo) {
+        sudo.serve_tree(self.tree.path());
         self.sudo = Some(sudo);
     }
 
@@ -106,6 +107,27 @@ impl Grounds {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The folder of the tree's programs for networks.
+    pub fn scripts(&self) -> PathBuf {
+        self.tree.path().join("vnm")
+    }
+
+    /// Puts stand-ins for OpenNebula's programs where they belong.
+    pub fn with_proxies(self) -> Self {
+        install_stand_ins(&self.scripts());
+        if let Some(sudo) = &self.sudo {
+            sudo.serve_tree(self.tree.path());
+            sudo.with_proxy_daemon();
+        }
+        self
+    }
+
+    /// How the daemon of transparent proxies was called, by whichever way.
+    pub fn daemon_calls(&self) -> Vec<String> {
+        let beside = self.sudo.iter().flat_map(|sudo| daemon_calls(sudo.folder()));
+        daemon_calls(&self.scripts()).into_iter().chain(beside).collect()
     }
 
     /// Adds a running domain.

@@ -1,4 +1,4 @@
-//! A machine on a port of Open vSwitch, as far as its frames.
+//! A machine on a port of a bridge, as far as its frames.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -23,6 +23,16 @@ impl Wired {
         sh(&format!("ip link add {port} type veth peer name inner; ip link set inner netns {}", machine.id()));
         sh(&format!("ip link set {port} up; ovs-vsctl --timeout=20 add-port {bridge} {port} {columns}"));
         // Nothing that the kernel says by itself.
+        machine.run(|| sh("sysctl -qw net.ipv6.conf.inner.disable_ipv6=1; ip link set inner up")).join().unwrap();
+        let socket = machine.run(open).join().unwrap();
+        Self { socket, _machine: machine }
+    }
+
+    /// Makes a link of this name, and a port of a bridge of the kernel's of it.
+    pub fn plug_into_bridge(bridge: &str, port: &str) -> Self {
+        let machine = Elsewhere::default();
+        sh(&format!("ip link add {port} type veth peer name inner; ip link set inner netns {}", machine.id()));
+        sh(&format!("ip link set {port} master {bridge} up"));
         machine.run(|| sh("sysctl -qw net.ipv6.conf.inner.disable_ipv6=1; ip link set inner up")).join().unwrap();
         let socket = machine.run(open).join().unwrap();
         Self { socket, _machine: machine }

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use remotes_effect::links::{Effect, Setting};
-use remotes_network_tests::{Case, State, isolated};
+use remotes_effect::vnm::Call;
+use remotes_network_tests::{Case, Grounds, State, isolated};
 use remotes_simulation::Network;
 
 /// Links as `ip link show` listed them: `10: eth1.100@eth1: <…>`.
@@ -103,4 +104,41 @@ cases! {
     vlan_clean_last "46-8021q-clean-last",
     vlan_post_cvlans "47-8021q-post-cvlans",
     vlan_update_nic "48-8021q-update-nic",
+}
+
+const MACHINE: &str = "<VM><ID>1</ID><DEPLOY_ID>one-1</DEPLOY_ID><HISTORY_RECORDS><HISTORY><VM_MAD>kvm</VM_MAD></HISTORY>\
+    </HISTORY_RECORDS><TEMPLATE><NIC><NIC_ID>0</NIC_ID><VN_MAD>802.1Q</VN_MAD><NETWORK_ID>4</NETWORK_ID><BRIDGE>br0</BRIDGE>\
+    <PHYDEV>eth1</PHYDEV><VLAN_ID>100</VLAN_ID><CVLANS>5-6</CVLANS><MAC>02:00:0a:00:00:01</MAC></NIC>";
+
+/// Changes of VLANs on a bridge that has a transparent proxy, as commands by port.
+fn vlans_with_a_proxy(call: Call) -> Vec<String> {
+    let mut grounds = Grounds::default();
+    let network = Network::default().link("eth1", "", None).link("br0", "bridge", None);
+    let network = network.link("eth1.100", "vlan", Some("br0")).link("one-1-0", "tun", Some("br0"));
+    grounds.simulate_links(network.link("br0b", "veth", Some("br0")));
+    grounds.domain(
+        "<domain type='kvm'><name>one-1</name><devices><interface type='bridge'><mac address='02:00:0a:00:00:01'/>\
+         <target dev='one-1-0'/></interface></devices></domain>",
+    );
+    let outcome = grounds.call("802.1Q", call);
+    assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+    let removed = |effect: &Effect| match effect {
+        Effect::RemoveVlans { port, first, last } => vec![format!("bridge vlan del dev {port} vid {first}-{last}")],
+        effect => commands(effect),
+    };
+    outcome.links.iter().flat_map(removed).filter(|line| line.contains("br0b")).collect()
+}
+
+/// Machines reach their proxy by the network's own VLAN; customers' VLANs are none of its business.
+#[test]
+fn a_proxys_port_has_the_networks_vlan_alone() {
+    isolated(|| {
+        let vm = format!("{MACHINE}</TEMPLATE></VM>");
+        let post = vlans_with_a_proxy(Call::Post { vm, deploy_id: "one-1".into(), host: "node1".into() });
+        assert_eq!(post, ["bridge vlan add dev br0b vid 100 pvid untagged"]);
+        // The stock driver ends with an error here.
+        let vm = format!("{MACHINE}<VNET_UPDATE><CVLANS>7</CVLANS></VNET_UPDATE></TEMPLATE></VM>");
+        let update = vlans_with_a_proxy(Call::UpdateNic { vm, deploy_id: "one-1".into(), network_id: 4 });
+        assert_eq!(update, ["bridge vlan del dev br0b vid 2-4094", "bridge vlan add dev br0b vid 100 pvid untagged"]);
+    });
 }

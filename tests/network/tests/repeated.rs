@@ -220,31 +220,6 @@ fn many_at_once_end_as_one_after_the_other() {
     });
 }
 
-#[test]
-fn proxies_that_are_configured_are_said_not_to_be_set_up() {
-    isolated(|| {
-        let case = Case::read("63-tproxy-bridge-pre");
-        let mut grounds = case.grounds();
-        let outcome = grounds.call("bridge", case.call());
-        assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
-        assert!(outcome.log.iter().any(|line| line.contains("tproxy: proxies are configured")), "{outcome:?}");
-        assert!(State::now().links.contains_key("br0"));
-    });
-}
-
-/// A proxy that the stock driver set up is no guest.
-#[test]
-fn a_bridge_with_nothing_but_a_proxy_is_removed() {
-    isolated(|| {
-        let case = Case::read("64-tproxy-bridge-clean");
-        let mut grounds = case.grounds();
-        sh("ip link add br0 type bridge; ip link add br0b type veth peer name br0a; ip link set br0b master br0");
-        let outcome = grounds.call("bridge", case.call());
-        assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
-        assert!(!State::now().links.contains_key("br0"));
-    });
-}
-
 /// What only a provider's plug-in can do on the front-end is left to the stock actions, and not done by half.
 #[test]
 fn elastic_leaves_the_front_ends_actions_to_the_stock_driver() {

@@ -137,7 +137,8 @@ fn effect(ways: Ways, policy: &str, effect: &Effect) -> (Result<Answer, Failure>
     let policy = Policy::parse(&format!("schema = 1\n{policy}"), Path::new("policy.toml")).unwrap();
     let turns = tempfile::tempdir().unwrap();
     let mut told = Vec::new();
-    let mut network = Network::new(Arc::new(policy), Deadline::after(Duration::from_secs(60)), Some(ways));
+    let mut network =
+        Network::new(Arc::new(policy), Path::new("/nonexistent"), Deadline::after(Duration::from_secs(60)), Some(ways));
     let mut tell = |_, text: &str| told.push(text.to_owned());
     let answer = network.call(effect, turns.path(), &mut tell);
     // A second one has nothing more to tell.

@@ -5,6 +5,7 @@ pub mod chains;
 pub mod flows;
 pub mod functions;
 pub mod names;
+pub mod proxies;
 pub mod rules;
 pub mod settings;
 pub mod switch;

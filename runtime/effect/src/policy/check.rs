@@ -44,6 +44,12 @@ impl Policy {
                     "the driver's policy grants no virtual functions; a table [sriov] would".to_owned(),
                 )),
             },
+            Effect::Tproxy(proxies) => match &self.tproxy {
+                Some(grant) => grant.check(proxies),
+                None => Err(Failure::denied(
+                    "the driver's policy grants no transparent proxies; a table [tproxy] would".to_owned(),
+                )),
+            },
             Effect::Libvirt(libvirt) => match &self.libvirt {
                 Some(grant) => grant.check(libvirt, &self.paths),
                 None => Err(Failure::denied(format!(

@@ -85,11 +85,17 @@ impl Policy {
             }
         }
         let networks = self.iptables.iter().flat_map(|grant| &grant.networks);
+        let networks = networks.chain(self.tproxy.iter().flat_map(|grant| &grant.networks));
         for network in networks.chain(self.links.iter().flat_map(|grant| &grant.networks)) {
             Network::parse(network).map_err(|failure| format!("networks: {}", failure.message))?;
         }
         for chain in self.iptables.iter().flat_map(|grant| &grant.callers) {
             names::chain(chain).map_err(|failure| format!("[iptables]: callers: {}", failure.message))?;
+        }
+        if let Some(program) = self.tproxy.as_ref().and_then(|grant| grant.program.as_ref())
+            && (!program.starts_with('/') || program.split('/').any(|part| part == ".."))
+        {
+            return Err(format!("[tproxy]: program = {program:?}: expected an absolute path without `..`"));
         }
         if let Some(journal) = self.journal.as_deref().filter(|journal| !journal.starts_with('/')) {
             return Err(format!("journal = {journal:?}: expected an absolute path"));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::pattern::{Pattern, any, listed};
 use crate::links::{Bridge, Effect, Endpoint, Vlan, Vxlan};
 use crate::network::names::{self, Network};
-use crate::network::settings;
+use crate::network::{proxies, settings};
 use crate::types::Failure;
 
 /// The table `[links]`.
@@ -58,8 +58,13 @@ impl LinksGrant {
         self.device(name).or_else(|_| self.uplink(name))
     }
 
+    /// What is plugged into a bridge, its transparent proxy included.
     fn port(&self, name: &str) -> Result<(), Failure> {
-        self.way_out(name).or_else(|_| check("port", name, &self.ports, "ports"))
+        let is_proxys = name.strip_suffix(proxies::PORT).is_some_and(|bridge| self.bridge(bridge).is_ok());
+        match is_proxys {
+            true => Ok(()),
+            false => self.way_out(name).or_else(|_| check("port", name, &self.ports, "ports")),
+        }
     }
 
     fn address(&self, address: &str) -> Result<(), Failure> {
@@ -93,7 +98,7 @@ impl LinksGrant {
                 self.bridge(name)?;
                 uplinks
                     .iter()
-                    .filter(|uplink| **uplink != format!("{name}b"))
+                    .filter(|uplink| **uplink != proxies::port(name))
                     .try_for_each(|uplink| self.way_out(uplink))
             }
             Effect::SetMaster { name, master } => {

@@ -32,6 +32,7 @@ mod pattern;
 mod reach;
 mod sriov;
 mod tools;
+mod tproxy;
 
 use std::collections::BTreeMap;
 
@@ -49,6 +50,7 @@ pub use paths::{Access, PathGrants, normalized};
 pub use pattern::Pattern;
 pub use sriov::SriovGrant;
 pub use tools::{ArgumentPattern, ToolGrant};
+pub use tproxy::TproxyGrant;
 
 /// The version of the file's schema that this runtime reads.
 pub const SCHEMA: u32 = 1;
@@ -74,6 +76,9 @@ pub struct Policy {
     /// Virtual functions of network cards; absent: no access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sriov: Option<SriovGrant>,
+    /// Transparent proxies; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tproxy: Option<TproxyGrant>,
     /// Folders, with `ro` or `rw`.
     #[serde(default)]
     pub paths: PathGrants,

@@ -8,22 +8,33 @@ mod netlink;
 pub mod openvswitch;
 pub mod privileged;
 pub mod sriov;
+pub mod tproxy;
 mod turn;
 pub mod way;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use remotes_effect::{Answer, Effect, iptables as filter, links as link, openvswitch as switch, sriov as function};
+use remotes_effect::types::Failure;
+use remotes_effect::{
+    Answer, Effect, iptables as filter, links as link, openvswitch as switch, sriov as function, tproxy as proxy,
+};
 
 use self::iptables::Iptables;
 use self::links::Links;
 use self::openvswitch::OpenVswitch;
 use self::privileged::Privileged;
 use self::sriov::Sriov;
+use self::tproxy::Tproxy;
 
 /// Carries out an effect on the network, with these rights; `turns` is the folder of the lock between changes
-/// of the packet filter. None for effects on something else.
-pub fn perform(effect: &Effect, privileged: &Privileged, turns: &Path) -> Option<Answer> {
+/// of the packet filter, and `proxy_daemon` says where the program is that serves transparent proxies. None for
+/// effects on something else.
+pub fn perform(
+    effect: &Effect,
+    privileged: &Privileged,
+    turns: &Path,
+    proxy_daemon: impl Fn() -> Result<PathBuf, Failure>,
+) -> Option<Answer> {
     Some(match effect {
         Effect::Links(effect) => Answer::Links(link::Executor::execute(&mut Links::new(privileged.clone()), effect)),
         Effect::Iptables(effect) => {
@@ -35,6 +46,10 @@ pub fn perform(effect: &Effect, privileged: &Privileged, turns: &Path) -> Option
         }
         Effect::Sriov(effect) => {
             Answer::Sriov(function::Executor::execute(&mut Sriov::new(privileged.clone()), effect))
+        }
+        Effect::Tproxy(effect) => {
+            let mut executor = Tproxy::new(privileged.clone(), turns, proxy_daemon);
+            Answer::Tproxy(proxy::Executor::execute(&mut executor, effect))
         }
         _ => return None,
     })

@@ -1,8 +1,9 @@
 //! Programs that change the network: run as they are by who has the rights, otherwise as far as sudoers
 //! lets them.
 
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use remotes_effect::deadline::Deadline;
@@ -10,17 +11,29 @@ use remotes_effect::tools::Outcome;
 use remotes_effect::types::Failure;
 
 use crate::process::{Process, last_line, system_program};
-use crate::report::io_failure;
+use crate::report::{io_failure, shown};
 
 /// Bytes that a listing may have: ten thousand rules, or links with all their attributes.
 const LISTING: usize = 64 * 1024 * 1024;
+
+/// The program in the remotes tree that sudoers has for commands in a namespace, which is named by a variable.
+const ENTER: &str = "ip_netns_exec";
+const NAMESPACE: &str = "NETNS";
+
+/// What sudo is and runs.
+#[derive(Debug, Clone)]
+struct Sudo {
+    program: PathBuf,
+    /// OpenNebula's own programs for networks, as sudoers names them: `vnm` in the remotes tree
+    scripts: PathBuf,
+}
 
 /// Runs a program of the system and reads what it says.
 #[derive(Debug, Clone)]
 pub struct Privileged {
     deadline: Deadline,
-    /// the program that gives the rights; none where this process has them
-    sudo: Option<PathBuf>,
+    /// what gives the rights; none where this process has them
+    sudo: Option<Sudo>,
     /// what programs hold on to while they run
     held: Option<Arc<OwnedFd>>,
 }
@@ -31,9 +44,9 @@ impl Privileged {
         Self { deadline, sudo: None, held: None }
     }
 
-    /// By this `sudo`, as far as the stock sudoers rules go.
-    pub fn by_sudo(sudo: PathBuf, deadline: Deadline) -> Self {
-        Self { deadline, sudo: Some(sudo), held: None }
+    /// By this `sudo`, as far as the stock sudoers rules go; `scripts` is the folder `vnm` of the remotes tree.
+    pub fn by_sudo(sudo: PathBuf, scripts: PathBuf, deadline: Deadline) -> Self {
+        Self { deadline, sudo: Some(Sudo { program: sudo, scripts }), held: None }
     }
 
     /// Whether this process has the rights itself.
@@ -63,9 +76,46 @@ impl Privileged {
             }
             Some(sudo) => {
                 let words = ["-n", program].into_iter().chain(arguments.iter().copied());
-                self.start(Process::new(sudo).arguments(words), input)
+                self.start(Process::new(&sudo.program).arguments(words), input)
             }
         }
+    }
+
+    /// Whether nothing is missing to run programs in other namespaces.
+    pub(super) fn can_enter_namespaces(&self) -> Result<(), Failure> {
+        let Some(sudo) = &self.sudo else { return Ok(()) };
+        let program = sudo.scripts.join(ENTER);
+        match program.is_file() {
+            true => Ok(()),
+            false => Err(Failure::unavailable(format!(
+                "{}: is not there; it comes with OpenNebula, and sudoers allows commands in network namespaces by it \
+                 alone: install it, or root's effect server (docs/adoption.md)",
+                shown(&program)
+            ))),
+        }
+    }
+
+    /// Runs `ip` or `sysctl` in a network namespace.
+    pub(super) fn run_inside(&self, namespace: &str, words: &[&str]) -> Result<Outcome, Failure> {
+        match &self.sudo {
+            None => self.run("ip", &[&["netns", "exec", namespace], words].concat(), &[]),
+            Some(sudo) => {
+                let program = sudo.scripts.join(ENTER);
+                let before = ["-n".into(), format!("--preserve-env={NAMESPACE}").into(), program.into_os_string()];
+                let words = before.into_iter().chain(words.iter().map(OsString::from));
+                self.start(Process::new(&sudo.program).variable(NAMESPACE, namespace).arguments(words), &[])
+            }
+        }
+    }
+
+    /// Runs a program by its path, which may leave others behind that go on.
+    pub(super) fn run_daemon(&self, program: &Path, word: &str) -> Result<Outcome, Failure> {
+        let process = match &self.sudo {
+            None => Process::new(program),
+            Some(sudo) => Process::new(&sudo.program).arguments(["-n".into(), program.as_os_str().to_owned()]),
+        };
+        // It must not hold the lock for as long as it runs.
+        Self { held: None, ..self.clone() }.start(process.arguments([word]).leaving_others(), &[])
     }
 
     fn start(&self, mut process: Process, input: &[u8]) -> Result<Outcome, Failure> {

@@ -15,9 +15,17 @@ use super::locks::Locks;
 /// The lock's name among those of the drivers.
 const NAME: &str = "remotes-filter";
 
+/// The lock that OpenNebula's own drivers hold while they set up transparent proxies.
+const PROXIES: &str = "tproxy";
+
 /// Waits for the turn, which lasts as long as the descriptor is open somewhere.
 pub(super) fn take(folder: &Path, deadline: Deadline) -> Result<Arc<OwnedFd>, Failure> {
     Locks::below(folder).until(deadline).take(NAME).map(Arc::new)
+}
+
+/// The same for changes of transparent proxies, which several drivers may make of one bridge.
+pub(super) fn take_for_proxies(folder: &Path, deadline: Deadline) -> Result<Arc<OwnedFd>, Failure> {
+    Locks::below(folder).until(deadline).take(PROXIES).map(Arc::new)
 }
 
 #[cfg(test)]

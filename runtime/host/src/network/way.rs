@@ -63,14 +63,15 @@ enum Way {
 pub struct Network {
     ways: Option<Ways>,
     policy: Arc<Policy>,
+    scripts: PathBuf,
     deadline: Deadline,
     way: Option<Way>,
 }
 
 impl Network {
-    /// Chooses nothing yet; `ways` instead of what there is.
-    pub fn new(policy: Arc<Policy>, deadline: Deadline, ways: Option<Ways>) -> Self {
-        Self { ways, policy, deadline, way: None }
+    /// Chooses nothing yet; `ways` instead of what there is. `tree` is the remotes tree.
+    pub fn new(policy: Arc<Policy>, tree: &Path, deadline: Deadline, ways: Option<Ways>) -> Self {
+        Self { ways, policy, scripts: tree.join("vnm"), deadline, way: None }
     }
 
     /// Carries out an effect on the network. `turns` is the folder of the lock between changes of the packet
@@ -83,27 +84,33 @@ impl Network {
     ) -> Result<Answer, Failure> {
         // What needs no rights needs no way.
         if !needs_rights(effect) {
-            return directly(effect, &Privileged::own(self.deadline), turns);
+            return self.directly(effect, &Privileged::own(self.deadline), turns);
         }
         let way = match &mut self.way {
             Some(way) => way,
-            none => none.insert(choose(self.ways.take(), &self.policy, self.deadline, tell)?),
+            none => none.insert(choose(self.ways.take(), &self.policy, &self.scripts, self.deadline, tell)?),
         };
         match way {
-            Way::Direct(privileged) => directly(effect, privileged, turns),
             Way::Server(connection) => connection.call(effect),
+            Way::Direct(privileged) => {
+                let privileged = privileged.clone();
+                self.directly(effect, &privileged, turns)
+            }
         }
     }
-}
 
-fn directly(effect: &Effect, privileged: &Privileged, turns: &Path) -> Result<Answer, Failure> {
-    perform(effect, privileged, turns)
-        .ok_or_else(|| Failure::unsupported(format!("{}: is no effect on the network", effect.name())))
+    fn directly(&self, effect: &Effect, privileged: &Privileged, turns: &Path) -> Result<Answer, Failure> {
+        let named = || self.policy.tproxy.as_ref()?.program.as_ref();
+        let proxy_daemon = || Ok(named().map_or_else(|| self.scripts.join("tproxy"), PathBuf::from));
+        perform(effect, privileged, turns, proxy_daemon)
+            .ok_or_else(|| Failure::unsupported(format!("{}: is no effect on the network", effect.name())))
+    }
 }
 
 fn choose(
     ways: Option<Ways>,
     policy: &Arc<Policy>,
+    scripts: &Path,
     deadline: Deadline,
     tell: &mut dyn FnMut(Level, &str),
 ) -> Result<Way, Failure> {
@@ -130,7 +137,7 @@ fn choose(
         Level::Info,
         &format!("{reason}; rules and links are changed by one command each, which is slower (docs/adoption.md)"),
     );
-    Ok(Way::Direct(Privileged::by_sudo(sudo, deadline)))
+    Ok(Way::Direct(Privileged::by_sudo(sudo, scripts.to_owned(), deadline)))
 }
 
 fn name(server: &Path) -> String {

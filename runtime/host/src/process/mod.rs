@@ -38,12 +38,13 @@ pub struct Process {
     input: Vec<u8>,
     inherited: Vec<OwnedFd>,
     limit: usize,
+    leaves_others: bool,
 }
 
 impl Process {
     /// The program at this path; it finds an environment of PATH, LANG and LC_ALL only.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self { command: bare(program), input: Vec::new(), inherited: Vec::new(), limit: OUTPUT }
+        Self { command: bare(program), input: Vec::new(), inherited: Vec::new(), limit: OUTPUT, leaves_others: false }
     }
 
     /// Adds arguments; each reaches the program as it is.
@@ -82,6 +83,11 @@ impl Process {
         self
     }
 
+    /// What it leaves running when it ends is not killed: a daemon is a while in its starter's group.
+    pub fn leaving_others(self) -> Self {
+        Self { leaves_others: true, ..self }
+    }
+
     /// Hands it a descriptor. Returns the path under which the program opens it.
     pub fn inherit(&mut self, fd: OwnedFd) -> String {
         let path = proc_path(&fd);
@@ -90,7 +96,7 @@ impl Process {
     }
 
     /// Runs it. At the deadline the whole process group is killed. What it leaves running in its group
-    /// when it ends is killed, too.
+    /// when it ends is killed, too, unless it may leave others.
     pub fn run(mut self, deadline: Deadline) -> Result<Outcome, Failure> {
         let program = shown(self.command.get_program());
         if deadline.passed() {
@@ -101,7 +107,11 @@ impl Process {
         let mut child = spawn(&mut self.command, std::mem::take(&mut self.inherited))
             .map_err(|error| io_failure(&program, "start the program", &error))?;
         let result = self.converse(&mut child, &program, deadline);
-        match (end(&mut child), result) {
+        let status = match self.leaves_others && result.is_ok() {
+            true => child.wait().ok(),
+            false => end(&mut child),
+        };
+        match (status, result) {
             (Some(status), Ok((stdout, stderr))) => Ok(Outcome { status: code(status), stdout, stderr }),
             (None, Ok(_)) => Err(Failure::failed(format!("{program}: its exit status cannot be found out"))),
             (status, Err(failure)) => {

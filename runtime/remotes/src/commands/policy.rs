@@ -105,6 +105,14 @@ fn network(policy: &Policy) {
         println!("  of cards         {}", patterns(&grant.physical));
         println!("  representors     {}", patterns(&grant.representors));
     }
+    if let Some(grant) = &policy.tproxy {
+        println!("\ntransparent proxies");
+        println!("  on bridges       {}", patterns(&grant.bridges));
+        println!("  whose uplinks    {}", patterns(&grant.uplinks));
+        println!("  names looked up  {}", patterns(&grant.names));
+        println!("  services within  {}", words(&grant.networks));
+        println!("  by the daemon    {}", grant.program.as_deref().unwrap_or("vnm/tproxy of the remotes tree"));
+    }
     if let Some(grant) = &policy.iptables {
         println!("\npacket filter");
         println!("  chains           {}", patterns(&grant.chains));

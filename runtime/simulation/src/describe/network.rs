@@ -2,7 +2,8 @@
 
 use remotes_effect::iptables::{Change, Family, Table, TableChange};
 use remotes_effect::links::Endpoint;
-use remotes_effect::{hooks, iptables, links};
+use remotes_effect::network::proxies;
+use remotes_effect::{hooks, iptables, links, tproxy};
 
 use super::{quoted, shown, size};
 
@@ -84,5 +85,17 @@ pub(super) fn of_links(effect: &links::Effect) -> String {
         | E::RemoveRoute { address, link }
         | E::AddProxy { address, link }
         | E::RemoveProxy { address, link } => format!("{} by {}", shown(address), shown(link)),
+    }
+}
+
+pub(super) fn of_proxies(effect: &tproxy::Effect) -> String {
+    use tproxy::Effect as E;
+    match effect {
+        E::Resolve { name } => shown(name),
+        E::Up { bridge, endpoints } => {
+            let endpoints: Vec<String> = endpoints.iter().map(proxies::shown).collect();
+            format!("{}: {}", shown(bridge), shown(&endpoints.join(", ")))
+        }
+        E::Down { bridge, .. } => shown(bridge),
     }
 }

@@ -31,7 +31,7 @@ impl Network {
         }
     }
 
-    fn drop_link(&mut self, name: &str) {
+    pub(super) fn drop_link(&mut self, name: &str) {
         self.links.retain(|link| link.name != name && link.lower.as_deref() != Some(name));
         for link in &mut self.links {
             link.master.take_if(|master| master == name);
@@ -41,7 +41,7 @@ impl Network {
     }
 }
 
-fn link(name: &str, kind: &str, mtu: u32) -> Link {
+pub(super) fn link(name: &str, kind: &str, mtu: u32) -> Link {
     Link {
         name: name.to_owned(),
         kind: kind.to_owned(),

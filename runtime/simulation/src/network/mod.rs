@@ -4,6 +4,7 @@ mod filter;
 mod links;
 mod openvswitch;
 mod sriov;
+mod tproxy;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,7 @@ use remotes_effect::iptables::AddressSet;
 use remotes_effect::links::{Link, PortVlan};
 use remotes_effect::locks;
 use remotes_effect::network::chains::Chains;
+use remotes_effect::tproxy::Endpoint;
 use remotes_effect::types::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +46,10 @@ pub struct Network {
     pub openvswitch: Switch,
     /// Virtual functions of network cards.
     pub functions: Vec<SimulatedFunction>,
+    /// Endpoints of transparent proxies by bridge.
+    pub transparent_proxies: BTreeMap<String, Vec<Endpoint>>,
+    /// Addresses of hosts by name.
+    pub names: BTreeMap<String, String>,
     /// Locks that were taken.
     pub locks: Vec<String>,
     /// Hooks by action.

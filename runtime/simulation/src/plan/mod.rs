@@ -144,6 +144,7 @@ impl<E: Executor> Executor for Plan<E> {
             Effect::Sriov(sriov::Effect::Find { .. }) => (self.real.look(effect), false),
             Effect::Sriov(sriov::Effect::Configure { .. }) => (Answer::Sriov(sriov::Answer::Configure(Ok(()))), true),
             Effect::Sriov(sriov::Effect::Offload { .. }) => (Answer::Sriov(sriov::Answer::Offload(Ok(()))), true),
+            Effect::Tproxy(_) => (self.proxies(effect), true),
             Effect::Libvirt(on_domain) => (self.libvirt(effect, on_domain), true),
         };
         if done && effect.changes() && answer.failure().is_none() {

@@ -19,21 +19,40 @@ impl<E: Executor> Plan<E> {
         }
     }
 
+    /// Proxies are shown by their ports; no driver asks for more. Names are looked up as they are.
+    pub(super) fn proxies(&mut self, effect: &Effect) -> Answer {
+        if !effect.changes() {
+            return self.real.look(effect);
+        }
+        match self.bring_links(effect) {
+            Ok(()) => self.pretend(effect),
+            Err(answer) => answer,
+        }
+    }
+
     pub(super) fn links(&mut self, effect: &Effect, on_links: &OnLinks) -> Answer {
         if matches!(on_links, OnLinks::Addresses { .. }) || (!effect.changes() && !self.linked) {
             return self.real.look(effect);
         }
+        if let Err(answer) = self.bring_links(effect) {
+            return answer;
+        }
+        self.pretend(effect)
+    }
+
+    /// Has the overlay show the real links, from the first change on.
+    pub(super) fn bring_links(&mut self, effect: &Effect) -> Result<(), Answer> {
         if !self.linked {
             match self.real.look(&Effect::Links(OnLinks::Entries {})) {
                 Answer::Links(links::Answer::Entries(Ok(entries))) => self.machine(&Node::Here).network.links = entries,
                 other => {
                     if let Some(answer) = other.failure().and_then(|failure| effect.refuse(failure.clone())) {
-                        return answer;
+                        return Err(answer);
                     }
                 }
             }
             self.linked = true;
         }
-        self.pretend(effect)
+        Ok(())
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use remotes_containment::guest::{
     Guest, VNM_DISGUISED_LINK, VNM_FOREIGN_BRIDGE, VNM_FOREIGN_CHAIN, VNM_FOREIGN_HOOK, VNM_FOREIGN_JUMP,
-    VNM_FOREIGN_LINK, VNM_FOREIGN_LOCK, VNM_FOREIGN_PORT, VNM_FOREIGN_ROUTE, VNM_FOREIGN_SET, VNM_FOREIGN_UPLINK,
-    VNM_FOREIGN_VLANS, VNM_LINK_NAMES, VNM_LINK_SETTINGS, VNM_PORT_FORWARDING, VNM_RULE_INJECTION, VNM_SYSTEM_RULES,
-    VNM_WIDE_REMOVAL,
+    VNM_FOREIGN_LINK, VNM_FOREIGN_LOCK, VNM_FOREIGN_PORT, VNM_FOREIGN_PROXY, VNM_FOREIGN_ROUTE, VNM_FOREIGN_SET,
+    VNM_FOREIGN_UPLINK, VNM_FOREIGN_VLANS, VNM_LINK_NAMES, VNM_LINK_SETTINGS, VNM_PORT_FORWARDING, VNM_PROXY_INJECTION,
+    VNM_RULE_INJECTION, VNM_SYSTEM_RULES, VNM_WIDE_REMOVAL,
 };
 use remotes_containment::{Ended, Grounds, Trial};
 use remotes_effect::deadline::Deadline;
@@ -22,13 +22,15 @@ use remotes_network_tests::{State, isolated, sh};
 const USUAL: &str = "hooks = [\"pre\"]\nlocks = [\"vnmmad::*\"]\n[links]\nbridges = [\"onebr*\", \"br[0-9]*\"]\n\
     uplinks = [\"eth*\"]\ndevices = [\"eth*.*\"]\nports = [\"one-*\"]\nnetworks = [\"10.0.0.0/8\"]\n\
     [iptables]\nchains = [\"one-*\"]\nshared = [\"opennebula\"]\ncallers = [\"FORWARD\", \"INPUT\"]\nsets = [\"one-*\"]\n\
-    ports = [\"one-*\"]\nnetworks = [\"10.0.0.0/8\"]\n";
+    ports = [\"one-*\"]\nnetworks = [\"10.0.0.0/8\"]\n[tproxy]\nbridges = [\"onebr*\", \"br[0-9]*\"]\n\
+    uplinks = [\"eth*\"]\nnames = [\"*\"]\nnetworks = [\"0.0.0.0/0\"]\n";
 
 /// What a careless operator, or whoever has taken over the runtime's user, would grant.
 const EVERYTHING: &str = "[links]\nbridges = [\"**\"]\nuplinks = [\"**\"]\ndevices = [\"**\"]\nports = [\"**\"]\n\
     networks = [\"0.0.0.0/0\", \"::/0\"]\n[iptables]\nchains = [\"**\"]\nshared = [\"opennebula\"]\n\
     callers = [\"FORWARD\", \"INPUT\", \"OUTPUT\", \"DOCKER\"]\nsets = [\"**\"]\nports = [\"**\"]\n\
-    networks = [\"0.0.0.0/0\", \"::/0\"]\nport-forwarding = true\n";
+    networks = [\"0.0.0.0/0\", \"::/0\"]\nport-forwarding = true\n[tproxy]\nbridges = [\"**\"]\nuplinks = [\"**\"]\n\
+    names = [\"**\"]\nnetworks = [\"0.0.0.0/0\", \"::/0\"]\nprogram = \"/bin/sh\"\n";
 
 /// A host that others use as well.
 fn others() {
@@ -137,6 +139,8 @@ network_guests! {
     vnm_foreign_jump VNM_FOREIGN_JUMP 11 ["chain DOCKER", "set docker-set", "belongs into table nat"],
     vnm_rule_injection VNM_RULE_INJECTION 59 ["expected 1 to 20 letters", "expected six pairs", "a rule has 1 to 15 ports"],
     vnm_port_forwarding VNM_PORT_FORWARDING 21 ["table nat: only filter is granted", "`port-forwarding`"],
+    vnm_foreign_proxy VNM_FOREIGN_PROXY 27 ["`bridges` under [tproxy]", "`uplinks` under [tproxy]", "has 15 characters"],
+    vnm_proxy_injection VNM_PROXY_INJECTION 19 ["expected an IPv4 address", "there is another one at port 5030", "host \"-x\""],
     vnm_foreign_set VNM_FOREIGN_SET 31 ["set docker-set: granted are", "member of a set"],
 }
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use remotes_kernel_tests::FRAMES;
-use remotes_network_tests::{Case, State, assert_state, isolated, sh};
+use remotes_network_tests::{
+    Case, ProxyState, State, assert_state, by_hand as proxies_by_hand, install_stand_ins, isolated, proxied, sh,
+};
 use serde_json::Value;
 
 use crate::{frames, host, switch};
@@ -14,9 +16,9 @@ use crate::{frames, host, switch};
 /// The drivers whose cases are replayed.
 const DRIVERS: [&str; 8] = ["bridge", "fw", "vxlan", "nodeport", "elastic", "802.1Q", "ovswitch", "ovswitch_vxlan"];
 
-/// Bandwidth, hooks and proxies are no matter of this kernel's; the other cases differ from those that are
+/// Bandwidth and hooks are no matter of this kernel's; the other cases differ from those that are
 /// replayed in rules alone, and an emulated machine is slow.
-const LEFT_OUT: [&str; 14] = [
+const LEFT_OUT: [&str; 12] = [
     "09-fw-post-no-sg",
     "10-fw-post-default-sg",
     "11-fw-post-out-all-only",
@@ -29,9 +31,10 @@ const LEFT_OUT: [&str; 14] = [
     "30-fw-attach-nic",
     "33-fw-update-nic-qos",
     "62-fw-post-hooks",
-    "63-tproxy-bridge-pre",
-    "64-tproxy-bridge-clean",
 ];
+
+/// The case that sets a proxy up.
+const PROXY: &str = "63-tproxy-bridge-pre";
 
 type Run = Box<dyn FnOnce() + Send>;
 
@@ -53,6 +56,7 @@ pub fn cases() -> Vec<(String, Run)> {
 fn run(case: Case) -> Run {
     match case.input() {
         input if input["openvswitch"].is_string() => Box::new(move || switch::alone(move || switch::by_switch(&case))),
+        _ if case.has_proxies() => Box::new(move || with_proxy(case)),
         input if input["shims"]["ip"].is_object() => Box::new(move || isolated(move || by_commands(case))),
         _ => Box::new(move || isolated(move || by_state(&case))),
     }
@@ -66,6 +70,27 @@ fn by_state(case: &Case) {
     for (file, line) in case.input()["extra_files"].as_object().into_iter().flatten() {
         assert_eq!(sh(line.as_str().unwrap()), case.text(&format!("after/{file}")), "{file}");
     }
+}
+
+/// The same with transparent proxies: those of the first case are there when the others begin.
+fn with_proxy(case: Case) {
+    let prior = (case.name() != PROXY).then(|| Case::below(Path::new("/golden"), PROXY).text("after/commands.txt"));
+    let by_hand = Arc::new(Mutex::new(None));
+    let (seen, recorded, before) = (by_hand.clone(), case.text("after/commands.txt"), prior.clone());
+    proxied(move |_| {
+        before.iter().for_each(|prior| proxies_by_hand(prior));
+        proxies_by_hand(&recorded);
+        *seen.lock().unwrap() = Some(ProxyState::now());
+    });
+    proxied(move |nft| {
+        host::prepare(&case);
+        install_stand_ins(Path::new("/var/tmp/one/vnm"));
+        prior.iter().for_each(|prior| proxies_by_hand(prior));
+        let outcome = host::act(&case);
+        assert_eq!(Some(ProxyState::now()), by_hand.lock().unwrap().take(), "after the action: {}", outcome.stderr);
+        // On this kernel nothing is left out of what was told.
+        assert!(nft.is_whole());
+    });
 }
 
 /// The state after the action is that after the stock driver's commands.

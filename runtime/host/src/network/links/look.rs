@@ -36,7 +36,7 @@ const ADDRESS_HEADER: usize = 8;
 const UP: u32 = 1;
 
 /// All links, in the kernel's order.
-pub(super) fn links() -> Result<Vec<Link>, Failure> {
+pub(in crate::network) fn links() -> Result<Vec<Link>, Failure> {
     let mut ask = LinkMessage::default();
     ask.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
     let listed = Netlink::open().and_then(|mut kernel| kernel.list(&RouteNetlinkMessage::GetLink(ask)));

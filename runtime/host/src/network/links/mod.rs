@@ -4,7 +4,7 @@
 mod change;
 mod iproute;
 mod kernel;
-mod look;
+pub(super) mod look;
 
 use remotes_effect::links::{Bridge, Endpoint, Executor, Link, PortVlan, Vlan, Vxlan};
 use remotes_effect::network::names::{self, Network};
