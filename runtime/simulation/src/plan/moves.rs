@@ -1,5 +1,6 @@
 //! Machines of a plan that move to another host.
 
+use remotes_effect::libvirt::Effect as On;
 use remotes_effect::types::{FailureKind, Node, Place};
 use remotes_effect::{Answer, Effect, Executor};
 
@@ -23,6 +24,11 @@ impl<E: Executor> Plan<E> {
                 Err(failure)
             }
             _ => Ok(()),
+        });
+        let reached = reached.map_err(|failure| {
+            // The hypervisor looks at the domain before it connects to the other, and a guest may be just going.
+            let looked = self.pretend(&Effect::Libvirt(On::Find { on: on.clone(), domain: domain.to_owned() }));
+            looked.failure().cloned().unwrap_or(failure)
         });
         let prepared = reached.and_then(|()| {
             self.adopt_disks(on, domain);
