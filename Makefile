@@ -58,7 +58,7 @@ test-kernel: setup ## Network drivers on a Debian kernel, in a machine that QEMU
 	@$(MAKE) build
 	@REMOTES_DIST=$(DIST) REMOTES_KERNEL=$(KERNEL) $(CARGO) test --profile $(PROFILE) $(LOCKED) -p remotes-kernel-tests
 
-bench: setup ## Measures the promises about speed and memory, as a table and as JSON
+bench: setup ## Measures speed and memory, as a table and as JSON (STOCK_REMOTES=DIR: stock scripts, too)
 	@$(MAKE) build PROFILE=release
 	@$(CARGO) build --release $(LOCKED) -p remotes-bench
 	@REMOTES_DIST=$(abspath $(TARGET))/dist-release $(CARGO) run --quiet --release $(LOCKED) -p remotes-bench

@@ -4,7 +4,7 @@ use remotes_effect::text::{one_line, shortened};
 use remotes_effect::types::{Failure, FailureKind};
 use virt::error::{Error, ErrorDomain, ErrorNumber};
 
-use crate::session::Link;
+use crate::link::Link;
 
 /// No message is longer than this many bytes; QEMU's whole log may be part of one.
 const LONGEST_MESSAGE: usize = 8 * 1024;

@@ -18,6 +18,7 @@ mod fault;
 mod history;
 mod image;
 mod interfaces;
+mod link;
 mod migrate;
 mod process;
 #[allow(unsafe_code)]

@@ -12,8 +12,9 @@ use virt::sys;
 
 use crate::arguments::{plain, shown};
 use crate::fault::{Fault, Said};
+use crate::link::Link;
 use crate::raw;
-use crate::session::{Connection, Link, View};
+use crate::session::{Connection, View};
 
 /// Left of the action's time for ending a migration that is not done by then: so much, or a quarter of it.
 const RESERVE: Duration = Duration::from_secs(5);

@@ -10,6 +10,7 @@ use remotes_effect::types::{Failure, Node};
 use virt::connect::Connect;
 
 use crate::fault::{Fault, connecting};
+use crate::link::Link;
 use crate::raw;
 
 /// Longest deadline that is kept account of.
@@ -79,14 +80,6 @@ impl Session {
             local: is_local(&self.uri),
         }
     }
-}
-
-/// What may be lost.
-pub(crate) trait Link {
-    /// Whether it is open.
-    fn alive(&self) -> bool;
-    /// Whether the other end answers a question.
-    fn answers(&self) -> bool;
 }
 
 /// Does `work` on what is in the slot or, where nothing is, on what `open` opens. What was lost leaves the
@@ -191,8 +184,9 @@ mod tests {
     use remotes_effect::types::{Failure, FailureKind};
     use virt::error::{ErrorDomain, ErrorNumber};
 
-    use super::{Link, is_local, repeated};
+    use super::{is_local, repeated};
     use crate::fault::{Fault, Said};
+    use crate::link::Link;
 
     /// How a connection is after a fault.
     #[derive(Clone, Copy, Default, PartialEq)]

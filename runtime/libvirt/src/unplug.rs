@@ -9,8 +9,9 @@ use virt::domain::Domain;
 
 use crate::arguments::{bounded, c_string};
 use crate::fault::{Change, Fault, Said, after_change};
+use crate::link::Link;
 use crate::raw::{self, Outcome};
-use crate::session::{Connection, Link, View};
+use crate::session::{Connection, View};
 
 /// How long a lost connection may go unnoticed.
 const SLICE: Duration = Duration::from_secs(1);

@@ -20,3 +20,13 @@ impl<J: Journal, E: Executor> Port for State<J, E> {
         Ok(self.pipeline.perform(effect)?)
     }
 }
+
+#[cfg(feature = "wasi")]
+impl<J: 'static, E: 'static> wasmtime_wasi::WasiView for State<J, E>
+where
+    State<J, E>: Send,
+{
+    fn ctx(&mut self) -> wasmtime_wasi::WasiCtxView<'_> {
+        self.wasi.view()
+    }
+}

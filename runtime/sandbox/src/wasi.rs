@@ -15,8 +15,6 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::p2::{Pollable, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use crate::state::State;
-
 /// Streams, sockets and the like that a driver may hold at a time.
 const HANDLES: usize = 1000;
 /// The clock whose waiting is replaced, as it is named by the version of WASI that is linked.
@@ -51,6 +49,11 @@ impl Nothing {
         Self { context, table, printed }
     }
 
+    /// What WASI's functions see.
+    pub fn view(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.context, table: &mut self.table }
+    }
+
     /// Sends what the driver printed down the pipeline, a log line a line.
     pub fn flush<J: Journal, E: Executor>(&self, pipeline: &mut Pipeline<J, E>) -> Result<(), Stop> {
         let printed = self.printed.contents();
@@ -81,24 +84,8 @@ impl HostMonotonicClock for Still {
     }
 }
 
-impl<J: 'static, E: 'static> WasiView for State<J, E>
-where
-    State<J, E>: Send,
-{
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi.context, table: &mut self.wasi.table }
-    }
-}
-
 /// Links WASI where the component imports it.
-pub fn link<J: 'static, E: 'static>(
-    linker: &mut Linker<State<J, E>>,
-    engine: &Engine,
-    component: &Component,
-) -> Result<()>
-where
-    State<J, E>: Send,
-{
+pub fn link<T: WasiView + 'static>(linker: &mut Linker<T>, engine: &Engine, component: &Component) -> Result<()> {
     if component.component_type().imports(engine).any(|(name, _)| name.starts_with("wasi:")) {
         wasmtime_wasi::p2::add_to_linker_sync(linker)?;
         link_clock(linker)?;
@@ -108,15 +95,12 @@ where
 
 /// Replaces what a driver waits for by what is there at once: it would wait inside the host, where the
 /// deadline cannot interrupt it. Time stands still, so none is skipped.
-fn link_clock<J: 'static, E: 'static>(linker: &mut Linker<State<J, E>>) -> Result<()>
-where
-    State<J, E>: Send,
-{
+fn link_clock<T: WasiView + 'static>(linker: &mut Linker<T>) -> Result<()> {
     linker.allow_shadowing(true);
     let mut clock = linker.instance(MONOTONIC_CLOCK)?;
     for name in ["subscribe-duration", "subscribe-instant"] {
-        clock.func_wrap(name, |mut store: StoreContextMut<'_, State<J, E>>, (_time,): (u64,)| {
-            let table = &mut store.data_mut().wasi.table;
+        clock.func_wrap(name, |mut store: StoreContextMut<'_, T>, (_time,): (u64,)| {
+            let table = store.data_mut().ctx().table;
             let over = table.push(Over)?;
             Ok((subscribe(table, over)?,))
         })?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use roxmltree::{Document, Node};
 
-use super::definition::{devices, disk};
+use super::parts::{devices, disk};
 use crate::xml::child;
 use crate::xml::edit::{Edit, append, remove, replace, source};
 

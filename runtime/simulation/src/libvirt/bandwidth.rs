@@ -5,8 +5,8 @@ use remotes_effect::types::Failure;
 use roxmltree::Node;
 
 use super::Session;
-use super::definition::devices;
 use super::error::invalid_arg;
+use super::parts::devices;
 use crate::xml::edit::{append, remove, replace, source};
 use crate::xml::{child, parse};
 

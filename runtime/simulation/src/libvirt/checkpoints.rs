@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use remotes_effect::types::Failure;
 use serde::{Deserialize, Serialize};
 
-use super::definition::{Definition, disks};
+use super::definition::Definition;
 use super::error::xml_error;
 use super::error::{config_unsupported, internal, invalid_arg, no_checkpoint, operation_failed, operation_unsupported};
+use super::parts::disks;
 use super::{Domain, Session};
 use crate::xml::{child, child_text, escaped, parse};
 

@@ -6,8 +6,8 @@ use remotes_effect::types::Failure;
 use roxmltree::Node;
 use serde::{Deserialize, Serialize};
 
-use super::definition::{Disk, devices, disk, disks};
 use super::error::{block_copy_active, internal, invalid_arg, operation_invalid, operation_unsupported, system};
+use super::parts::{Disk, devices, disk, disks};
 use super::{Domain, Session};
 use crate::files::{Entry, File, Image, Last};
 use crate::xml::edit::{Edit, replace, set_attribute};

@@ -3,11 +3,11 @@
 use remotes_effect::types::Failure;
 use roxmltree::{Document, Node};
 
-use super::definition::{devices, disk, kib};
-use super::devices::resized;
+use super::definition::kib;
 use super::error::{config_unsupported, device_missing, invalid_arg, xml_error};
+use super::parts::{devices, disk};
 use super::{Domain, alias};
-use crate::xml::edit::{remove, source};
+use crate::xml::edit::{remove, replace, set_text, source};
 use crate::xml::{child, child_text, parse, text};
 
 /// virDomainDeviceType
@@ -191,4 +191,19 @@ pub(super) fn inserted(device: Node<'_, '_>, addresses: usize) -> String {
     let mac = format!("<mac address='52:54:00:00:{:02x}:{:02x}'/>", addresses >> 8 & 0xff, addresses & 0xff);
     let document = Document::parse(text);
     document.map_or(text.to_owned(), |document| crate::xml::edit::append(document.root_element(), &mac).apply(text))
+}
+
+/// A description with so many KiB of memory more, or less.
+pub(super) fn resized(xml: &str, difference: i128) -> Result<String, Failure> {
+    ["memory", "currentMemory"].into_iter().try_fold(xml.to_owned(), |xml, name| {
+        let document = parse("domain_definition", &xml)?;
+        let Some(element) = child(document.root_element(), name) else { return Ok(xml) };
+        let kib = u64::try_from(i128::from(kib(element)?) + difference).unwrap_or(0);
+        // The unit stays: what is set is in it only where it is KiB.
+        let edited = match element.attribute("unit").unwrap_or("KiB") {
+            "KiB" | "K" | "k" => set_text(element, &kib.to_string()),
+            _ => replace(element, &format!("<{name} unit='KiB'>{kib}</{name}>")),
+        };
+        Ok(edited.apply(&xml))
+    })
 }

@@ -4,12 +4,12 @@ use remotes_effect::libvirt::Scope;
 use remotes_effect::types::Failure;
 use roxmltree::Node;
 
-use super::definition::{Disk, devices, disk, disks, kib};
-use super::device::{find, inserted, memory, missing, read, without};
+use super::device::{find, inserted, memory, missing, read, resized, without};
 use super::error::{config_unsupported, internal, not_running, operation_invalid, operation_unsupported};
 use super::error::{system, xml_error};
+use super::parts::{Disk, devices, disk, disks};
 use super::{Domain, Session, alias};
-use crate::xml::edit::{append, replace, set_text, source};
+use crate::xml::edit::{append, replace, source};
 use crate::xml::{child, children, parse};
 
 impl Session<'_> {
@@ -190,19 +190,4 @@ fn updated(xml: &str, device: Node<'_, '_>, locked: bool) -> Result<String, Fail
         }
     }
     Ok(replace(there, source(device)).apply(xml))
-}
-
-/// A description with so many KiB of memory more, or less.
-pub(super) fn resized(xml: &str, difference: i128) -> Result<String, Failure> {
-    ["memory", "currentMemory"].into_iter().try_fold(xml.to_owned(), |xml, name| {
-        let document = parse("domain_definition", &xml)?;
-        let Some(element) = child(document.root_element(), name) else { return Ok(xml) };
-        let kib = u64::try_from(i128::from(kib(element)?) + difference).unwrap_or(0);
-        // The unit stays: what is set is in it only where it is KiB.
-        let edited = match element.attribute("unit").unwrap_or("KiB") {
-            "KiB" | "K" | "k" => set_text(element, &kib.to_string()),
-            _ => replace(element, &format!("<{name} unit='KiB'>{kib}</{name}>")),
-        };
-        Ok(edited.apply(&xml))
-    })
 }

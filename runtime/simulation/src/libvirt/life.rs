@@ -3,10 +3,11 @@
 use remotes_effect::libvirt::{Domain as Record, State};
 use remotes_effect::types::Failure;
 
-use super::definition::{Definition, disks};
+use super::definition::Definition;
 use super::domain::made_up;
 use super::error::{internal, not_running};
 use super::error::{operation_failed, operation_invalid, system};
+use super::parts::disks;
 use super::{Domain, Session};
 use crate::files::{Entry, Last};
 

@@ -4,8 +4,9 @@ use remotes_effect::libvirt::{Migration, State};
 use remotes_effect::types::{Failure, Node};
 
 use super::copy::pour;
-use super::definition::{Definition, Disk, disks};
+use super::definition::Definition;
 use super::error::{internal, invalid_arg, migrate_unsafe, no_storage_pool, operation_invalid};
+use super::parts::{Disk, disks};
 use super::{Domain, Guest, Session};
 use crate::Simulation;
 use crate::files::{Entry, File, Last};
@@ -144,7 +145,7 @@ fn movable(domain: &Domain) -> Result<(), Failure> {
     }
     Session::no_copies(domain)?;
     let document = parse("domain_definition", domain.xml())?;
-    for device in super::definition::devices(document.root_element()) {
+    for device in super::parts::devices(document.root_element()) {
         match (device.tag_name().name(), device.attribute("type")) {
             ("hostdev", kind @ Some("pci" | "mdev")) => {
                 let kind = kind.unwrap_or_default();

@@ -15,6 +15,7 @@ mod guest;
 mod life;
 mod metadata;
 mod migrate;
+mod parts;
 mod save;
 mod snapshots;
 mod tuning;
@@ -30,11 +31,12 @@ use crate::Simulation;
 use crate::files::Tree;
 pub use checkpoints::Checkpoint;
 pub use copy::{Copying, DiskCopy};
-pub(crate) use definition::{Definition, count_disks, disk_files};
+pub(crate) use definition::Definition;
 pub use domain::{Domain, DomainError, Domains, Snapshot};
 use error::{no_domain, not_running};
 pub use guest::{Agent, Countdown, Guest, Reaction};
 pub(crate) use migrate::host_of;
+pub(crate) use parts::{count_disks, disk_files};
 pub(crate) use save::saved;
 
 /// Where libvirt is reached, unless the operator's configuration says otherwise.

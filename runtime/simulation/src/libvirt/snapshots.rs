@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use remotes_effect::libvirt::State;
 use remotes_effect::types::Failure;
 
-use super::definition::{Definition, disks, uuid};
+use super::definition::{Definition, uuid};
 use super::error::{config_unsupported, internal, invalid_arg, no_snapshot};
 use super::error::{operation_failed, operation_invalid, xml_error};
+use super::parts::disks;
 use super::{Domain, Session, Snapshot};
 use crate::files::{Entry, Image, Last};
 use crate::xml::edit::source;

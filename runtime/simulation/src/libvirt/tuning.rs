@@ -4,8 +4,9 @@ use remotes_effect::libvirt::Scope;
 use remotes_effect::types::Failure;
 
 use super::Session;
-use super::definition::{disks, kib};
+use super::definition::kib;
 use super::error::{invalid_arg, operation_unsupported};
+use super::parts::disks;
 use crate::files::{Entry, Image, Last};
 use crate::xml::edit::{after, replace, set_attribute};
 use crate::xml::{child, parse, text};

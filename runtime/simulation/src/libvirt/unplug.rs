@@ -2,10 +2,10 @@
 
 use remotes_effect::types::{Failure, Node};
 
-use super::definition::devices;
 use super::device::let_go;
 use super::devices::detachable;
 use super::error::device_missing;
+use super::parts::devices;
 use super::{Countdown, Session, alias};
 use crate::Simulation;
 use crate::xml::edit::source;
