@@ -2,7 +2,7 @@
 
 use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::sriov::{Function, Settings};
-use remotes_sdk::{Failure, sriov};
+use remotes_sdk::{Failure, FailureKind, sriov, warning};
 
 use crate::update;
 
@@ -49,12 +49,18 @@ fn configure<'a>(devices: impl Iterator<Item = &'a Nic>) -> Result<Vec<Found<'a>
     Ok(found)
 }
 
-/// The functions that devices are.
+/// The functions that devices are. One whose card cannot be told is left alone, and the log says so.
 fn find<'a>(devices: impl Iterator<Item = &'a Nic>) -> Result<Vec<Found<'a>>, Failure> {
     let mut found = Vec::new();
     for device in devices {
-        let Some(function) = address(device).map_or(Ok(None), |address| sriov::find(&address))? else { continue };
-        found.push(Found { device, function });
+        let Some(address) = address(device) else { continue };
+        match sriov::find(&address) {
+            Ok(function) => found.extend(function.map(|function| Found { device, function })),
+            Err(failure) if failure.kind == FailureKind::Unsupported => {
+                warning!("PCI device {} is not set up: {}", device.id, failure.message);
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     Ok(found)
 }

@@ -6,7 +6,7 @@ use remotes_effect::Effect;
 use remotes_effect::openvswitch::{Change, Column, Effect as Switch, Ethertype, VlanMode};
 use remotes_effect::sriov::{Effect as Sriov, Settings};
 use remotes_sdk::testing::{Host, Simulation};
-use remotes_sdk::{Failure, Vnm};
+use remotes_sdk::{Failure, FailureKind, Vnm};
 use remotes_simulation::{Network, SimulatedFunction};
 
 const BRIDGE: &str = include_str!("../../../guests/vnm-bridge/policy.toml");
@@ -171,4 +171,18 @@ fn a_representor_follows_tagged_and_inner_vlans() {
         assert!(told.as_ref().is_none_or(is_told), "{told:?}: {done:?}");
         assert!(!done.iter().any(|effect| matches!(effect, Effect::Sriov(Sriov::Configure { .. }))), "{now}");
     }
+}
+
+/// Nothing is guessed of a card whose own link cannot be told, and nobody's machine fails for it.
+#[test]
+fn a_card_that_cannot_be_told_is_skipped_with_a_warning() {
+    let host = host(BRIDGE);
+    let failure = Failure { kind: FailureKind::Unsupported, message: "none is called p0".into() };
+    host.change(|simulation| simulation.failing("sriov.find", 1, failure));
+    let document = machine(&(pci("bridge", 3, "04:10.2", "") + &pci("bridge", 4, "03:10.2", "")));
+    let called = host.call(|| vnm_bridge::Bridge::post(document, "one-7".into(), "node1".into()));
+    assert_eq!(called.log(), ["warning: PCI device 3 is not set up: none is called p0"]);
+    called.value();
+    assert_eq!(function(&host, 0).settings.mac.as_deref(), Some("02:00:0a:00:00:04"));
+    assert_eq!(function(&host, 1).settings.mac, None);
 }
