@@ -82,7 +82,7 @@ pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str
         let settings = Settings::default();
         build(vm, &named, mode, &settings)?;
     }
-    let rebuilt = |alias: &Nic| nics.iter().any(|nic| Some(nic.id) == alias.parent_id);
+    let rebuilt = |alias: &Nic| nics.iter().any(|nic| vm.aliases_of(nic).any(|its| its.id == alias.id));
     scope.aliases(vm).into_iter().filter(|alias| !rebuilt(alias)).try_for_each(|alias| add_alias(vm, alias, mode))
 }
 
