@@ -22,6 +22,10 @@ fn alias(id: u32, address: &str) -> String {
     format!("<NIC_ALIAS><NIC_ID>{id}</NIC_ID><PARENT_ID>0</PARENT_ID>{address}</NIC_ALIAS>")
 }
 
+fn attached(id: u32, address: &str) -> String {
+    alias(id, &format!("{address}<ATTACH>YES</ATTACH>"))
+}
+
 fn host(by: By) -> Grounds {
     sh("ip link add br0 type bridge; ip link set br0 up");
     sh("ip tuntap add dev one-7-0 mode tap; ip link set one-7-0 master br0 up");
@@ -37,6 +41,10 @@ fn post(vm: String) -> Call {
     Call::Post { vm, deploy_id: "one-7".into(), host: "node1".into() }
 }
 
+fn remote_post(vm: String) -> Call {
+    Call::RemotePost { vm, deploy_id: "one-7".into(), host: "node1".into() }
+}
+
 fn update_sg(vm: String) -> Call {
     Call::UpdateSg { vm, deploy_id: "one-7".into() }
 }
@@ -47,6 +55,39 @@ fn ok(grounds: &mut Grounds, driver: &str, call: Call) {
 }
 
 const IPV6: &str = "<IP6_ULA>fd00::9</IP6_ULA>";
+
+/// Where the interface has no IPv6, nothing leads to its chains of that family before.
+#[test]
+fn an_alias_of_the_other_family_is_filtered_both_ways() {
+    for by in By::ALL {
+        for ids in ["<ALIAS_IDS>1</ALIAS_IDS>", ""] {
+            isolated(move || {
+                let mut grounds = host(by);
+                ok(&mut grounds, "elastic", remote_post(machine("elastic", "", "")));
+                assert!(!State::now().ip6tables.contains("-A opennebula -m physdev"));
+                let marked = machine("elastic", ids, &attached(1, IPV6));
+                ok(&mut grounds, "elastic", remote_post(marked.clone()));
+                let now = State::now();
+                for rule in [
+                    "-A opennebula -m physdev --physdev-in one-7-0 --physdev-is-bridged -j one-7-0-o\n",
+                    "-A opennebula -d fd00::9/128 -j one-7-0-i\n",
+                    "-A INPUT -m physdev --physdev-in one-7-0 -j one-7-0-o\n",
+                ] {
+                    assert!(now.ip6tables.contains(rule), "{by:?}, {ids:?}: no {rule}{}", now.ip6tables);
+                }
+                assert!(now.ipset.contains("add one-7-0-ip6-spoofing fd00::9\n"), "{}", now.ipset);
+                for call in [remote_post(marked.clone()), update_sg(machine("elastic", ids, &alias(1, IPV6)))] {
+                    ok(&mut grounds, "elastic", call);
+                    assert_state(&State::now(), &now, &format!("{by:?}, {ids:?}, again"));
+                }
+                ok(&mut grounds, "elastic", Call::RemoteClean { vm: marked, host: "node1".into() });
+                let now = State::now();
+                assert!(!now.ip6tables.contains("fd00::9") && !now.ipset.contains("fd00::9"), "{}", now.ip6tables);
+                assert!(now.iptables.contains("-A opennebula -d 10.0.0.7/32 -j one-7-0-i\n"), "{}", now.iptables);
+            });
+        }
+    }
+}
 
 /// Of an alias and its interface, it is the alias that says which belongs to which.
 #[test]
