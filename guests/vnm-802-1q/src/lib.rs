@@ -49,7 +49,7 @@ impl Vnm for Vlan {
         device::update_nic::<Self>(&machine, network)?;
         customers_changed(&machine, network)?;
         bandwidth::update_nic(&machine, Self::DRIVER, &deploy_id, network)?;
-        silent(functions::update_nic(&machine, Self::DRIVER, network).map(drop))
+        silent(functions::update_nic(&machine, Self::DRIVER, network, &[]).map(drop))
     }
 
     fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {

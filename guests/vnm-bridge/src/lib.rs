@@ -42,7 +42,7 @@ impl Vnm for Bridge {
     fn update_nic(vm: String, _deploy_id: String, network: u32) -> Result<String, Failure> {
         let machine = Vm::parse(&vm)?;
         bridge::update_nic(&machine, DRIVER, network)?;
-        silent(functions::update_nic(&machine, DRIVER, network).map(drop))
+        silent(functions::update_nic(&machine, DRIVER, network, &[]).map(drop))
     }
 
     fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {

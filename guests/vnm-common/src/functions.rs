@@ -2,7 +2,7 @@
 
 use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::sriov::{Function, Settings};
-use remotes_sdk::{Failure, sriov};
+use remotes_sdk::{Failure, FailureKind, sriov, warning};
 
 use crate::update;
 
@@ -24,26 +24,43 @@ pub fn post<'a>(vm: &'a Vm, driver: &str) -> Result<Vec<Found<'a>>, Failure> {
     configure(devices)
 }
 
-/// Sets the functions of a network up again, where what they depend on has changed.
-pub fn update_nic<'a>(vm: &'a Vm, driver: &str, network: u32) -> Result<Vec<Found<'a>>, Failure> {
+/// Sets the functions of a network up again, where what they depend on has changed. Where only some of
+/// `others` have, values that something else of the functions depends on, they are found and left as they are.
+pub fn update_nic<'a>(vm: &'a Vm, driver: &str, network: u32, others: &[&str]) -> Result<Vec<Found<'a>>, Failure> {
     let old = update(vm)?;
-    if !KEYS.iter().any(|key| old.contains_key(*key)) {
-        return Ok(Vec::new());
-    }
+    let has = |keys: &[&str]| keys.iter().any(|key| old.contains_key(*key));
     let devices = vm.pcis.iter().filter(|device| device.vn_mad == driver && device.network_id == Some(network));
-    configure(devices)
+    match (has(&KEYS), has(others)) {
+        (true, _) => configure(devices),
+        (false, true) => find(devices),
+        (false, false) => Ok(Vec::new()),
+    }
 }
 
 fn configure<'a>(devices: impl Iterator<Item = &'a Nic>) -> Result<Vec<Found<'a>>, Failure> {
-    let mut found = Vec::new();
-    for device in devices {
-        let Some(function) = address(device).map_or(Ok(None), |address| sriov::find(&address))? else { continue };
+    let found = find(devices)?;
+    for Found { device, function } in &found {
         let is_switched = function.representor.is_some();
         if is_switched {
-            sriov::offload(&function)?;
+            sriov::offload(function)?;
         }
-        sriov::configure(&function, &settings(device, is_switched)?)?;
-        found.push(Found { device, function });
+        sriov::configure(function, &settings(device, is_switched)?)?;
+    }
+    Ok(found)
+}
+
+/// The functions that devices are. One whose card cannot be told is left alone, and the log says so.
+fn find<'a>(devices: impl Iterator<Item = &'a Nic>) -> Result<Vec<Found<'a>>, Failure> {
+    let mut found = Vec::new();
+    for device in devices {
+        let Some(address) = address(device) else { continue };
+        match sriov::find(&address) {
+            Ok(function) => found.extend(function.map(|function| Found { device, function })),
+            Err(failure) if failure.kind == FailureKind::Unsupported => {
+                warning!("PCI device {} is not set up: {}", device.id, failure.message);
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     Ok(found)
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use remotes_sdk::{Failure, hooks, info};
+use remotes_sdk::{Failure, debug, error, hooks, info, warning};
 
 /// What a hook reads: the document as oned sent it, in base64 on one line.
 pub fn message(document: &str) -> Vec<u8> {
@@ -44,11 +44,20 @@ pub fn run_alone(action: &str, arguments: &[&str], document: &str) -> Result<Str
         if outcome.status != 0 {
             return Err(failed(action, &hook.name, outcome.status, &outcome.stderr));
         }
-        for line in String::from_utf8_lossy(&outcome.stderr).lines() {
-            info!("{line}");
-        }
+        String::from_utf8_lossy(&outcome.stderr).lines().for_each(report);
     }
     Ok(printed)
+}
+
+/// Logs a line that a hook printed as what the hook says that it is.
+fn report(line: &str) {
+    match line.split_once(':').map(|(severity, text)| (severity, text.trim_start())) {
+        Some(("ERROR", text)) => error!("{text}"),
+        Some(("WARNING", text)) => warning!("{text}"),
+        Some(("DEBUG", text)) => debug!("{text}"),
+        Some(("INFO", text)) => info!("{text}"),
+        _ => info!("{line}"),
+    }
 }
 
 fn failed(action: &str, name: &str, status: i32, stderr: &[u8]) -> Failure {

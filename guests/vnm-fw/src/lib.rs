@@ -41,7 +41,7 @@ impl Vnm for Fw {
         let machine = Vm::parse(&vm)?;
         bridge::update_nic(&machine, DRIVER, network)?;
         bandwidth::update_nic(&machine, DRIVER, &deploy_id, network)?;
-        silent(functions::update_nic(&machine, DRIVER, network).map(drop))
+        silent(functions::update_nic(&machine, DRIVER, network, &[]).map(drop))
     }
 
     fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {

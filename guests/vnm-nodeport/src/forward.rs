@@ -4,12 +4,12 @@ use remotes_sdk::iptables::{
     Change, Condition, Family, PlacedRule, Ports, Position, Redirection, Rule, Table, TableChange, Target, Transaction,
 };
 use remotes_sdk::network::{Nic, Vm};
-use remotes_sdk::{Failure, error, iptables, links};
+use remotes_sdk::{Failure, error, iptables, links, warning};
 use vnm_common::concerned;
 
 /// What one interface needs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Forward {
+struct Forward {
     address: String,
     bridge: String,
     gateway: Option<String>,
@@ -18,15 +18,41 @@ pub struct Forward {
     base: Option<u16>,
 }
 
-/// What the interfaces that an action is about need. Where one says nothing of ports, none is served,
-/// and the log says so; the action goes on.
-pub fn of(vm: &Vm, driver: &str) -> Result<Vec<Forward>, Failure> {
+/// Whether all interfaces say which ports lead to them. Where one does not, none is served, and the log says so;
+/// the action goes on.
+pub fn is_known(vm: &Vm, driver: &str) -> bool {
     let wrong = |nic: &Nic| nic.external_port_range.is_none() || nic.internal_port_range.is_none();
-    if vm.nics_of(driver).any(wrong) {
+    let is_known = !vm.nics_of(driver).any(wrong);
+    if !is_known {
         error!("NIC information is wrong");
-        return Ok(Vec::new());
     }
-    concerned(vm, driver).map(Forward::read).collect()
+    is_known
+}
+
+/// Opens the ports of the interfaces that an action is about.
+pub fn open(vm: &Vm, driver: &str) -> Result<(), Failure> {
+    if !is_known(vm, driver) {
+        return Ok(());
+    }
+    // All are read before any is opened.
+    let forwards = concerned(vm, driver).map(Forward::read).collect::<Result<Vec<_>, Failure>>()?;
+    forwards.iter().try_for_each(Forward::open)
+}
+
+/// Closes them as far as that goes: whatever is left, the machine is gone, and what follows must be done.
+pub fn close(vm: &Vm, driver: &str) {
+    if !is_known(vm, driver) {
+        return;
+    }
+    for nic in concerned(vm, driver) {
+        let failures = match Forward::read(nic) {
+            Ok(forward) => forward.close(),
+            Err(failure) => vec![failure],
+        };
+        failures
+            .iter()
+            .for_each(|failure| warning!("NIC {}: not all of its ports are closed: {}", nic.id, failure.message));
+    }
 }
 
 impl Forward {
@@ -48,7 +74,7 @@ impl Forward {
     }
 
     /// Opens the ports.
-    pub fn open(&self) -> Result<(), Failure> {
+    fn open(&self) -> Result<(), Failure> {
         links::add_route(&self.address, &self.bridge)?;
         if let Some(gateway) = &self.gateway {
             links::add_proxy(gateway, &self.bridge)?;
@@ -58,13 +84,15 @@ impl Forward {
         self.apply(changes.into_iter().chain([Change::AddRule(redirect), Change::AddRule(masquerade)]).collect())
     }
 
-    /// Closes them. What is not there is fine.
-    pub fn close(&self) -> Result<(), Failure> {
-        links::remove_route(&self.address, &self.bridge)?;
-        if let Some(gateway) = &self.gateway {
-            links::remove_proxy(gateway, &self.bridge)?;
-        }
-        self.apply(self.rules().map(Change::RemoveRule).to_vec())
+    /// Closes them, each step whatever became of those before. What is not there is fine.
+    fn close(&self) -> Vec<Failure> {
+        let proxy = self.gateway.as_ref().map(|gateway| links::remove_proxy(gateway, &self.bridge));
+        let steps = [
+            Some(links::remove_route(&self.address, &self.bridge)),
+            proxy,
+            Some(self.apply(self.rules().map(Change::RemoveRule).to_vec())),
+        ];
+        steps.into_iter().flatten().filter_map(Result::err).collect()
     }
 
     fn rules(&self) -> [PlacedRule; 2] {

@@ -19,7 +19,7 @@ impl Vnm for Nodeport {
 
     fn pre(vm: String) -> Result<String, Failure> {
         let machine = Vm::parse(&vm)?;
-        forward::of(&machine, DRIVER)?;
+        forward::is_known(&machine, DRIVER);
         bridge::pre(&machine, DRIVER)?;
         silent(hooks::run("pre", &[], &vm))
     }
@@ -28,12 +28,12 @@ impl Vnm for Nodeport {
         let machine = Vm::parse(&vm)?;
         // The rules come first: what is forwarded must meet them.
         groups::activate(&machine, DRIVER, Mode::Routed, Scope::All, &deploy_id)?;
-        silent(forward::of(&machine, DRIVER)?.iter().try_for_each(forward::Forward::open))
+        silent(forward::open(&machine, DRIVER))
     }
 
     fn clean(vm: String, _host: String) -> Result<String, Failure> {
         let machine = Vm::parse(&vm)?;
-        forward::of(&machine, DRIVER)?.iter().try_for_each(forward::Forward::close)?;
+        forward::close(&machine, DRIVER);
         silent(groups::deactivate(&machine, DRIVER, Mode::Routed))
     }
 

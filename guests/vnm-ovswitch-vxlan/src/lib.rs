@@ -20,8 +20,11 @@ impl Uplink for OvswitchVxlan {
     }
 
     fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<(), Failure> {
-        let is_there = links::entries()?.iter().any(|link| link.name == name && link.kind == "vxlan");
-        if !is_there && vxlan::make(name, "OUTER_VLAN_ID", nic.outer_vlan_id.as_deref(), nic, settings)? {
+        // One that is there but down, and no port yet, is brought up by what makes it.
+        let is_ready = |link: &Link| link.name == name && link.kind == "vxlan" && (link.up || link.master.is_some());
+        if !links::entries()?.iter().any(is_ready)
+            && vxlan::make(name, "OUTER_VLAN_ID", nic.outer_vlan_id.as_deref(), nic, settings)?
+        {
             info!("vxlan {name} was made");
         }
         Ok(())

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use remotes_effect::Effect;
-use remotes_effect::openvswitch::VlanMode;
+use remotes_effect::openvswitch::{Change, Column, Effect as Switch, Ethertype, VlanMode};
 use remotes_effect::sriov::{Effect as Sriov, Settings};
 use remotes_sdk::testing::{Host, Simulation};
-use remotes_sdk::{Failure, Vnm};
+use remotes_sdk::{Failure, FailureKind, Vnm};
 use remotes_simulation::{Network, SimulatedFunction};
 
 const BRIDGE: &str = include_str!("../../../guests/vnm-bridge/policy.toml");
@@ -129,4 +129,60 @@ fn a_representor_is_a_port_like_a_tap() {
     let changed = of("<VLAN_ID>43</VLAN_ID><CVLANS>5</CVLANS>") + "<VNET_UPDATE><VLAN_ID>42</VLAN_ID></VNET_UPDATE>";
     call::<vnm_ovswitch::Ovswitch>(&host, "update_nic", &machine(&changed));
     assert_eq!((port().tag, port().vlan_mode, port().cvlans), (Some(43), Some(VlanMode::Dot1qTunnel), vec![5]));
+}
+
+/// What an effect tells the switch of ports.
+fn columns(effect: &Effect) -> Vec<Column> {
+    let Effect::Openvswitch(Switch::Apply { changes }) = effect else { return Vec::new() };
+    let of = |change: &Change| match change {
+        Change::SetPort(port) => port.columns.clone(),
+        _ => Vec::new(),
+    };
+    changes.iter().flat_map(of).collect()
+}
+
+/// What only the switch has to know is told to the switch alone.
+#[test]
+fn a_representor_follows_tagged_and_inner_vlans() {
+    let host = host(OVSWITCH);
+    let of = |more: &str, update: &str| machine(&(pci("ovswitch", 4, "04:10.2", more) + update));
+    let port = || host.simulation().here.network.openvswitch.bridges[0].ports[1].clone();
+    call::<vnm_ovswitch::Ovswitch>(&host, "post", &of("<VLAN_ID>42</VLAN_ID><VLAN_TAGGED_ID>5</VLAN_TAGGED_ID>", ""));
+    assert_eq!((port().tag, port().trunks), (Some(42), vec![5]));
+    let ad = || Column::QinqEthertype(Some(Ethertype::Dot1ad));
+    for (now, before, trunks, cvlans, told) in [
+        ("<VLAN_TAGGED_ID>6-7</VLAN_TAGGED_ID>", "<VLAN_TAGGED_ID>5</VLAN_TAGGED_ID>", vec![6, 7], vec![], None),
+        ("<CVLANS>8</CVLANS>", "<CVLANS><![CDATA[]]></CVLANS>", vec![], vec![8], None),
+        (
+            "<CVLANS>8</CVLANS><QINQ_TYPE>802.1ad</QINQ_TYPE>",
+            "<QINQ_TYPE><![CDATA[]]></QINQ_TYPE>",
+            vec![],
+            vec![8],
+            Some(ad()),
+        ),
+        ("", "<CVLANS>8</CVLANS>", vec![], vec![], Some(Column::QinqEthertype(None))),
+    ] {
+        let update = format!("<VNET_UPDATE>{before}</VNET_UPDATE>");
+        let document = of(&format!("<VLAN_ID>42</VLAN_ID>{now}"), &update);
+        let done = call::<vnm_ovswitch::Ovswitch>(&host, "update_nic", &document);
+        let port = port();
+        assert_eq!((port.tag, port.trunks, port.cvlans), (Some(42), trunks, cvlans), "{now}");
+        let is_told = |column: &Column| done.iter().any(|effect| columns(effect).contains(column));
+        assert!(told.as_ref().is_none_or(is_told), "{told:?}: {done:?}");
+        assert!(!done.iter().any(|effect| matches!(effect, Effect::Sriov(Sriov::Configure { .. }))), "{now}");
+    }
+}
+
+/// Nothing is guessed of a card whose own link cannot be told, and nobody's machine fails for it.
+#[test]
+fn a_card_that_cannot_be_told_is_skipped_with_a_warning() {
+    let host = host(BRIDGE);
+    let failure = Failure { kind: FailureKind::Unsupported, message: "none is called p0".into() };
+    host.change(|simulation| simulation.failing("sriov.find", 1, failure));
+    let document = machine(&(pci("bridge", 3, "04:10.2", "") + &pci("bridge", 4, "03:10.2", "")));
+    let called = host.call(|| vnm_bridge::Bridge::post(document, "one-7".into(), "node1".into()));
+    assert_eq!(called.log(), ["warning: PCI device 3 is not set up: none is called p0"]);
+    called.value();
+    assert_eq!(function(&host, 0).settings.mac.as_deref(), Some("02:00:0a:00:00:04"));
+    assert_eq!(function(&host, 1).settings.mac, None);
 }

@@ -78,6 +78,32 @@ cases! {
     vxlan_clean "57-ovswitch-vxlan-clean",
 }
 
+/// What made the device was killed, or somebody took it down.
+#[test]
+fn a_vxlan_that_is_there_comes_up() {
+    for by in By::ALL {
+        switched(move || {
+            let case = Case::read("56-ovswitch-vxlan-pre").by(by);
+            let mut grounds = case.prepare();
+            for time in 0..2 {
+                let outcome = grounds.call(case.driver(), case.call());
+                assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+                let made = outcome.log.iter().any(|line| line.contains("was made"));
+                assert_eq!(made, time == 0, "{outcome:?}");
+                if time == 0 {
+                    let state = State::now();
+                    let vxlan = state.links.values().find(|link| link["kind"] == "vxlan").unwrap();
+                    let device = vxlan["ifname"].as_str().unwrap();
+                    sh(&format!("ovs-vsctl del-port {device}; ip link set {device} down"));
+                }
+            }
+            // The port has another number now.
+            assert_eq!(sh("ovs-vsctl list-ports ovsbr0"), "eth1.900\n");
+            assert_state(&State::now(), &case.after(), &format!("{by:?}"));
+        });
+    }
+}
+
 #[test]
 fn update_sg_fails_as_recorded() {
     isolated(|| {

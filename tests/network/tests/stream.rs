@@ -21,11 +21,11 @@ fn rule(range: &str, more: &str) -> String {
     )
 }
 
-fn machine(rules: &str) -> String {
+fn machine(rules: &str, most: usize) -> String {
     format!(
         "<VM><ID>7</ID><DEPLOY_ID>one-7</DEPLOY_ID><HISTORY_RECORDS><HISTORY><VM_MAD>kvm</VM_MAD></HISTORY></HISTORY_RECORDS>\
         <TEMPLATE>{rules}<NIC><NIC_ID>0</NIC_ID><VN_MAD>fw</VN_MAD><BRIDGE>br0</BRIDGE><MAC>02:00:00:00:00:07</MAC>\
-        <IP>10.9.0.7</IP><SECURITY_GROUPS>1</SECURITY_GROUPS></NIC></TEMPLATE></VM>"
+        <CONF>ipset_maxelem={most}</CONF><IP>10.9.0.7</IP><SECURITY_GROUPS>1</SECURITY_GROUPS></NIC></TEMPLATE></VM>"
     )
 }
 
@@ -50,20 +50,27 @@ fn receive(machine: &Elsewhere, port: u16, end: Arc<AtomicBool>) -> JoinHandle<u
 
 #[test]
 fn a_changing_group_neither_opens_nor_interrupts() {
-    change(By::Own, 100);
+    change(By::Own, 100, 0);
+}
+
+/// Sets of another size are not the same sets.
+#[test]
+fn nor_when_its_sets_change_their_size() {
+    change(By::Own, 50, 1);
+    change(By::Stock, 10, 1);
 }
 
 #[test]
 fn nor_when_root_changes_it_for_the_driver() {
-    change(By::Server, 100);
+    change(By::Server, 100, 0);
 }
 
 #[test]
 fn nor_when_it_changes_rule_by_rule() {
-    change(By::Stock, 20);
+    change(By::Stock, 20, 0);
 }
 
-fn change(by: By, rounds: usize) {
+fn change(by: By, rounds: usize, growth: usize) {
     isolated(move || {
         sh("ip link add br0 type bridge; ip link set br0 up");
         sh("sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1");
@@ -81,7 +88,7 @@ fn change(by: By, rounds: usize) {
             rule("5000,7000:7010", "") + &rule("22", "<IP>10.9.0.0</IP><SIZE>4</SIZE>"),
             rule("5000", "<IP>10.9.0.0</IP><SIZE>256</SIZE>") + &rule("443", "<IP>192.168.0.0</IP><SIZE>256</SIZE>"),
         ];
-        let call = Call::Post { vm: machine(&sets[0]), deploy_id: "one-7".into(), host: "h".into() };
+        let call = Call::Post { vm: machine(&sets[0], 1000), deploy_id: "one-7".into(), host: "h".into() };
         assert!(matches!(grounds.call("fw", call).result, Some(Ok(_))));
 
         let (end, received_end, sent) =
@@ -106,7 +113,8 @@ fn change(by: By, rounds: usize) {
             }
         });
         for round in 1..=rounds {
-            let call = Call::UpdateSg { vm: machine(&sets[round % 2]), deploy_id: "one-7".into() };
+            let call =
+                Call::UpdateSg { vm: machine(&sets[round % 2], 1000 + round * growth), deploy_id: "one-7".into() };
             let outcome = grounds.call("fw", call);
             assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
         }

@@ -116,11 +116,11 @@ impl Vm {
             .or_else(|| marked(&self.pcis).map(Attached::Pci))
     }
 
-    /// The aliases of an interface.
+    /// The aliases of an interface: those that say so, and those that say nothing and that it names.
     pub fn aliases_of<'a>(&'a self, nic: &'a Nic) -> impl Iterator<Item = &'a Nic> {
         self.aliases
             .iter()
-            .filter(|alias| nic.alias_ids.contains(&alias.id) && alias.parent_id.is_none_or(|id| id == nic.id))
+            .filter(|alias| alias.parent_id.map_or_else(|| nic.alias_ids.contains(&alias.id), |id| id == nic.id))
     }
 }
 

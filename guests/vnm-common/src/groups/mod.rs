@@ -60,6 +60,13 @@ impl Scope {
         vm.nics_of(driver).filter(|nic| self.holds(vm, nic)).collect()
     }
 
+    /// The interfaces of the aliases in scope.
+    fn parents<'a>(self, vm: &'a Vm, driver: &'a str) -> Vec<&'a Nic> {
+        let aliases = self.aliases(vm);
+        let is_parent = |nic: &&Nic| vm.aliases_of(nic).any(|its| aliases.iter().any(|alias| alias.id == its.id));
+        vm.nics_of(driver).filter(is_parent).collect()
+    }
+
     fn aliases(self, vm: &Vm) -> Vec<&Nic> {
         vm.aliases.iter().filter(|alias| self.holds(vm, alias)).collect()
     }
@@ -72,7 +79,11 @@ fn table(family: Family, changes: Vec<Change>) -> TableChange {
 /// Puts the rules of a driver's interfaces in force.
 pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str) -> Result<(), Failure> {
     locks::acquire(LOCK)?;
-    let nics = scope.nics(vm, driver);
+    let mut nics = scope.nics(vm, driver);
+    if mode == Mode::Routed && nics.is_empty() {
+        // An interface may have had no address of the alias' family, and so neither of the rules that lead there.
+        nics = scope.parents(vm, driver);
+    }
     if !nics.is_empty() {
         let taps = Taps::find(vm, deploy_id);
         let named = nics.iter().map(|nic| Ok((*nic, taps.require(nic)?))).collect::<Result<Vec<_>, Failure>>()?;
@@ -82,7 +93,7 @@ pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str
         let settings = Settings::default();
         build(vm, &named, mode, &settings)?;
     }
-    let rebuilt = |alias: &Nic| nics.iter().any(|nic| Some(nic.id) == alias.parent_id);
+    let rebuilt = |alias: &Nic| nics.iter().any(|nic| vm.aliases_of(nic).any(|its| its.id == alias.id));
     scope.aliases(vm).into_iter().filter(|alias| !rebuilt(alias)).try_for_each(|alias| add_alias(vm, alias, mode))
 }
 

@@ -12,7 +12,8 @@ use crate::settings::Settings;
 use crate::taps::Taps;
 use crate::{bandwidth, update};
 
-const VLANS: [&str; 4] = ["VLAN_ID", "VLAN_TAGGED_ID", "CVLANS", "QINQ_TYPE"];
+/// Values of a network that its ports' VLANs depend on.
+pub(super) const VLANS: [&str; 4] = ["VLAN_ID", "VLAN_TAGGED_ID", "CVLANS", "QINQ_TYPE"];
 const UPLINKS: [&str; 2] = ["PHYDEV", "OUTER_VLAN_ID"];
 
 /// Brings ports, bandwidth and uplinks of a network's interfaces to what the network says now.

@@ -96,9 +96,11 @@ fn is_physical(name: &str) -> bool {
     behind(name, "p") == Some("")
 }
 
+/// Whether a port is called after a function: `vf3`, or with `pf0vf3` at its end. A card that serves several
+/// hosts says in front of that which one: `c1pf0vf3`.
 fn is_representor(name: &str, index: u32) -> bool {
-    let function = format!("vf{index}");
-    name == function || behind(name, "pf") == Some(&function)
+    let Some(card) = name.strip_suffix(&format!("vf{index}")) else { return false };
+    card.is_empty() || card.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with("pf") && !card.ends_with("pf")
 }
 
 impl Executor for Sriov {
@@ -120,7 +122,9 @@ impl Executor for Sriov {
                 }
             },
         };
-        let representor = named.iter().find(|(link, name)| *link != physical && is_representor(name, index));
+        let is_its = |(link, name): &&(&String, String)| *link != physical && is_representor(name, index);
+        // Of several, the one that is this host's: it has nothing in front.
+        let representor = named.iter().filter(is_its).min_by_key(|(_, name)| name.len());
         for link in std::iter::once(physical).chain(representor.map(|(link, _)| *link)) {
             names::link(link)?;
         }
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_card_that_switches_has_links_for_its_functions() {
-        for (card, representor) in [("p0", "pf0vf11"), ("p1", "vf11")] {
+        for (card, representor) in [("p0", "pf0vf11"), ("p1", "vf11"), ("p0", "c1pf0vf11")] {
             let root = tree(
                 "0000",
                 &[
@@ -220,6 +224,8 @@ mod tests {
                     ("eth1", Some(representor)),
                     ("eth2", Some(card)),
                     ("eth3", Some("pf0vf111")),
+                    ("eth4", Some("c10pf0vf11")),
+                    ("eth5", Some("pfvf11")),
                 ],
             );
             let found = find(root.path(), "03:10.2").unwrap().unwrap();

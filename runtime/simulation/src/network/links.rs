@@ -17,10 +17,13 @@ impl Network {
             .ok_or_else(|| Failure::not_found(format!("link {name}: Cannot find device")))
     }
 
-    /// Adds a link; false where there is one of the same kind.
+    /// Adds a link; false where there is one of the same kind, which comes up unless it is a bridge.
     fn make(&mut self, link: Link) -> Result<bool, Failure> {
-        match self.links.iter().find(|other| other.name == link.name) {
-            Some(other) if other.kind == link.kind => Ok(false),
+        match self.links.iter_mut().find(|other| other.name == link.name) {
+            Some(other) if other.kind == link.kind => {
+                other.up |= link.kind != "bridge";
+                Ok(false)
+            }
             Some(other) => {
                 Err(Failure::exists(format!("link {}: there is one of this name, of kind {:?}", link.name, other.kind)))
             }

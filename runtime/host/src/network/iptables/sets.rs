@@ -1,6 +1,6 @@
 //! Sets of addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use remotes_effect::iptables::{AddressSet, Family, ListedSet, SetKind};
@@ -12,6 +12,9 @@ use crate::network::privileged::{Privileged, failure};
 
 /// How long a set is waited for that rules have just let go of: the kernel frees them a little later.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The members that a set may have where nothing is said of that.
+const DEFAULT_MOST: u32 = 65536;
 
 /// The sets of this host.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +33,8 @@ pub(super) struct Extended {
 impl Sets<'_> {
     /// Makes the sets that are missing and adds the members that are; takes nothing away.
     pub fn extend(self, sets: &[AddressSet], families: &[String]) -> Result<Extended, Failure> {
-        let names = self.names()?;
+        let mut names = self.names()?;
+        self.clear_spares(sets, families, &mut names)?;
         let wanted = |name: &String| sets.iter().any(|set| set.name == *name);
         let obsolete = |name: &String| families.iter().any(|base| is_of_family(name, base)) && !wanted(name);
         let mut script = String::new();
@@ -38,10 +42,49 @@ impl Sets<'_> {
             script += &create(set, &set.name)?;
             script += &members(set, &set.name)?;
         }
-        self.restore(&script, "fill the sets")?;
-        let known = names.iter().filter(|name| wanted(name)).cloned().collect();
+        let known: Vec<String> = names.iter().filter(|name| wanted(name)).cloned().collect();
+        match self.restore(&script, "fill the sets") {
+            // Sets that are there may have another size, or no room for old and new members.
+            Err(_) if !known.is_empty() && !self.0.deadline().passed() => self.widen(sets, &known, families)?,
+            other => other?,
+        }
         let obsolete = names.into_iter().filter(obsolete).collect();
         Ok(Extended { known, obsolete, families: families.to_vec() })
+    }
+
+    /// Removes what a killed action left half full: it may be of another kind than what is needed next.
+    fn clear_spares(self, sets: &[AddressSet], families: &[String], names: &mut Vec<String>) -> Result<(), Failure> {
+        let spares: BTreeSet<String> = sets.iter().map(|set| spare(&set.name, families)).collect();
+        let left: String =
+            names.iter().filter(|name| spares.contains(*name)).map(|name| format!("destroy {name}\n")).collect();
+        names.retain(|name| !spares.contains(name));
+        self.restore(&left, "remove what an interrupted change left")
+    }
+
+    /// Does what [`Sets::extend`] does where sets cannot be added to: larger ones with the old and the new
+    /// members take their places.
+    fn widen(self, sets: &[AddressSet], known: &[String], families: &[String]) -> Result<(), Failure> {
+        let mut script = String::new();
+        for set in sets {
+            if !known.contains(&set.name) {
+                script += &create(set, &set.name)?;
+                script += &members(set, &set.name)?;
+                continue;
+            }
+            let spare = spare(&set.name, families);
+            // Whether it can be what it will be is found out before anything changes.
+            script += &format!("{}flush {spare}\n{}destroy {spare}\n", create(set, &spare)?, members(set, &spare)?);
+            let old = self.0.must("ipset", &["save", &set.name], &format!("list set {}", set.name))?;
+            let old = held(&String::from_utf8_lossy(&old));
+            // More than there can be: the set goes as soon as the rules have changed.
+            let most = old.len().saturating_add(room(&set.members));
+            let most = u32::try_from(most).unwrap_or(u32::MAX).max(set.max_members.unwrap_or(DEFAULT_MOST));
+            let both = AddressSet { max_members: Some(most), ..set.clone() };
+            script += &format!("{}flush {spare}\n{}", create(&both, &spare)?, members(set, &spare)?);
+            script.extend(old.iter().map(|member| format!("add {spare} {member}\n")));
+            script += &format!("swap {spare} {}\ndestroy {spare}\n", set.name);
+        }
+        self.restore(&script, "fill the sets")
     }
 
     /// Takes away what the sets should not hold, and the sets that should not be.
@@ -151,6 +194,27 @@ fn members(set: &AddressSet, name: &str) -> Result<String, Failure> {
     Ok(set.members.iter().map(|member| format!("add {name} {member}\n")).collect())
 }
 
+/// The members that a set has, by what `ipset save` says of it.
+fn held(listing: &str) -> Vec<String> {
+    let member = |line: &str| {
+        let mut words = line.split(' ');
+        // Of what somebody added by hand: an exception would become the rule.
+        (words.next() == Some("add") && !line.ends_with(" nomatch")).then(|| words.nth(1).map(str::to_owned))?
+    };
+    listing.lines().filter_map(member).collect()
+}
+
+/// How many members these become at most: each port of a range is one.
+fn room(members: &[String]) -> usize {
+    let ports = |member: &String| {
+        let range = member.rsplit_once(':').and_then(|(_, ports)| ports.split_once('-'));
+        let port = |text: &str| text.parse::<u16>().ok();
+        let range = range.and_then(|(first, last)| Some(port(first)?.abs_diff(port(last)?)));
+        range.map_or(1, |more| usize::from(more) + 1)
+    };
+    members.iter().map(ports).sum()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -161,5 +225,14 @@ mod tests {
         assert_eq!(spare("one-1-0-105-i-tcp-n-inet", &["one-2-0".into(), "one-1-0".into()]), "one-1-0-spare");
         let long = "one-12345678901234567890123456789";
         assert!(names::set(&spare(long, &[])).is_ok());
+    }
+
+    #[test]
+    fn members_are_counted_as_ipset_keeps_them() {
+        let listing = "create a hash:net family inet hashsize 64 maxelem 9\nadd a 10.0.0.0/8\n\
+                       add a 10.1.0.0/16 nomatch\nadd a 10.2.0.0/16 timeout 5\n";
+        assert_eq!(held(listing), ["10.0.0.0/8", "10.2.0.0/16"]);
+        let members = ["10.0.0.0/8", "10.0.0.0/8,tcp:22", "fd00::/64,udp:80-89", "10.0.0.1/32,icmp:3/1"];
+        assert_eq!(room(&members.map(str::to_owned)), 1 + 1 + 10 + 1);
     }
 }

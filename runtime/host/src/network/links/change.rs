@@ -45,6 +45,8 @@ impl<'a> New<'a> {
 pub(super) trait Change {
     /// Makes a link and brings it up.
     fn make(&mut self, new: New<'_>) -> Result<(), Failure>;
+    /// Brings a link up.
+    fn set_up(&mut self, name: &str) -> Result<(), Failure>;
     /// Removes a link.
     fn remove(&mut self, name: &str) -> Result<(), Failure>;
     /// Makes a link a port of a bridge, or of none.

@@ -60,6 +60,10 @@ impl Change for Iproute {
         self.ip(&arguments, &format!("make {} {}", new.kind(), new.name()))
     }
 
+    fn set_up(&mut self, name: &str) -> Result<(), Failure> {
+        self.ip(&["link", "set", "dev", name, "up"], &format!("bring {name} up"))
+    }
+
     fn remove(&mut self, name: &str) -> Result<(), Failure> {
         self.ip(&["link", "delete", "dev", name], &format!("remove link {name}"))
     }

@@ -100,6 +100,13 @@ fn named(name: &str, more: impl IntoIterator<Item = LinkAttribute>) -> LinkMessa
     message
 }
 
+/// The same message, which brings its link up as well.
+fn up(mut message: LinkMessage) -> LinkMessage {
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message
+}
+
 fn family(network: &Network) -> AddressFamily {
     if network.address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
@@ -107,9 +114,7 @@ fn family(network: &Network) -> AddressFamily {
 impl Change for Kernel {
     fn make(&mut self, new: New<'_>) -> Result<(), Failure> {
         let what = format!("make {} {}", new.kind(), new.name());
-        let mut message = named(new.name(), []);
-        message.header.flags = LinkFlags::Up;
-        message.header.change_mask = LinkFlags::Up;
+        let mut message = up(named(new.name(), []));
         let mtu = match new {
             New::Bridge(_) => None,
             New::Vlan(vlan) => {
@@ -121,6 +126,10 @@ impl Change for Kernel {
         message.attributes.extend(mtu.map(LinkAttribute::Mtu));
         message.attributes.push(LinkAttribute::LinkInfo(self.info(new, &what)?));
         self.0.create(RouteNetlinkMessage::NewLink(message)).map_err(|error| error.failure(&what))
+    }
+
+    fn set_up(&mut self, name: &str) -> Result<(), Failure> {
+        self.change(RouteNetlinkMessage::SetLink(up(named(name, []))), &format!("bring {name} up"))
     }
 
     fn remove(&mut self, name: &str) -> Result<(), Failure> {

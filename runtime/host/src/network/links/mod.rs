@@ -40,7 +40,8 @@ impl Links {
         Ok(self.entries()?.into_iter().find(|link| link.name == name))
     }
 
-    /// Makes a link; false where there is one of its kind.
+    /// Makes a link; false where there is one of its kind. A device below a bridge comes up also where it was
+    /// there: nothing would pass it otherwise.
     fn make(&mut self, new: New<'_>) -> Result<bool, Failure> {
         let (name, kind) = (new.name(), new.kind());
         names::link(name)?;
@@ -51,7 +52,12 @@ impl Links {
         };
         let Err(failure) = made else { return Ok(true) };
         match self.find(name)? {
-            Some(link) if link.kind == kind => Ok(false),
+            Some(link) if link.kind == kind => {
+                if !link.up && !matches!(new, New::Bridge(_)) {
+                    self.change()?.set_up(name)?;
+                }
+                Ok(false)
+            }
             Some(link) => Err(Failure::exists(format!(
                 "{kind} {name}: there is a link of this name, of kind {:?}; remove or rename it",
                 link.kind

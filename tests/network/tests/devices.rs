@@ -1,0 +1,75 @@
+//! Devices below bridges that are there already, and down: what made them was killed, or somebody took them down.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use remotes_network_tests::scene::Machine;
+use remotes_network_tests::{By, Case, Grounds, State, assert_state, isolated, sh};
+use remotes_simulation::Network;
+
+const PRE: &str = "35-vxlan-pre-multicast";
+
+/// The host of a recorded case, with its device outside the bridge and down.
+fn down(by: By) -> (Case, Grounds) {
+    let case = Case::read(PRE).by(by);
+    let mut grounds = case.prepare();
+    assert!(matches!(grounds.call(case.driver(), case.call()).result, Some(Ok(_))));
+    let state = State::now();
+    let device = state.links.values().find(|link| link["kind"] == "vxlan").unwrap()["ifname"].as_str().unwrap();
+    sh(&format!("ip link set {device} nomaster down"));
+    assert_ne!(State::now().links, case.after().links);
+    (case, grounds)
+}
+
+#[test]
+fn a_device_that_is_there_comes_up_by_any_way() {
+    for by in By::ALL {
+        isolated(move || {
+            let (case, mut grounds) = down(by);
+            let outcome = grounds.call(case.driver(), case.call());
+            assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+            // It was there: nobody made it.
+            assert!(!outcome.log.iter().any(|line| line.contains("was made")), "{outcome:?}");
+            assert_state(&State::now(), &case.after(), &format!("{by:?}: {outcome:?}"));
+        });
+    }
+}
+
+#[test]
+fn killed_before_any_effect_it_comes_up_with_the_next_call() {
+    for index in 0.. {
+        let (send, receive) = std::sync::mpsc::channel();
+        isolated(move || {
+            let (case, mut grounds) = down(By::Own);
+            grounds.stop_before(index);
+            let first = grounds.call(case.driver(), case.call());
+            let again = grounds.call(case.driver(), case.call());
+            assert!(matches!(again.result, Some(Ok(_))), "{again:?}");
+            assert_state(&State::now(), &case.after(), &format!("killed before effect {index}"));
+            send.send(first.result.is_some()).unwrap();
+        });
+        // Nothing is sent where no namespace can be made.
+        if receive.recv().unwrap_or(true) {
+            return;
+        }
+    }
+}
+
+/// Not every kernel that this is built on has VLANs.
+#[test]
+fn a_vlan_that_is_there_comes_up_as_well() {
+    isolated(|| {
+        let network =
+            Network::default().link("eth1", "", None).link("br0", "bridge", None).link("eth1.5", "vlan", None);
+        let mut grounds = Grounds::default();
+        grounds.simulate_links(network);
+        let link = |grounds: &mut Grounds| {
+            grounds.simulated().links.iter_mut().find(|link| link.name == "eth1.5").unwrap().clone()
+        };
+        for link in &mut grounds.simulated().links {
+            link.up = link.name != "eth1.5";
+        }
+        let more = "<PHYDEV>eth1</PHYDEV><VLAN_ID>5</VLAN_ID>".to_owned();
+        Machine { more, ..Machine::new(7, "802.1Q") }.act(&mut grounds, "pre");
+        let link = link(&mut grounds);
+        assert_eq!((link.up, link.master.as_deref()), (true, Some("br0")));
+    });
+}

@@ -1,0 +1,26 @@
+//! What hooks print on standard error.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use remotes_effect::vnm::Call;
+use remotes_network_tests::{Grounds, isolated};
+
+#[test]
+fn what_a_hook_of_the_dummy_says_keeps_its_severity() {
+    isolated(|| {
+        let mut grounds = Grounds::default();
+        let said = "ERROR: hook: one\nWARNING: two\nINFO: three\nDEBUG: four\nfive: six\nERRORS: seven\n";
+        grounds.hook("dummy", "post.d/10-a", &format!("#!/bin/sh\necho eight\nprintf '%s' '{said}' >&2\n"));
+        let vm = "<VM><ID>7</ID></VM>".to_owned();
+        let outcome = grounds.call("dummy", Call::Post { vm, deploy_id: "one-7".into(), host: "node1".into() });
+        assert_eq!(outcome.result, Some(Ok("eight\n".to_owned())));
+        let expected = [
+            "Error: hook: one",
+            "Warning: two",
+            "Info: three",
+            "Debug: four",
+            "Info: five: six",
+            "Info: ERRORS: seven",
+        ];
+        assert_eq!(outcome.log, expected);
+    });
+}
