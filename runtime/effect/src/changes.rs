@@ -68,7 +68,7 @@ impl links::Effect {
     /// Whether carrying this out can change the outside.
     pub fn changes(&self) -> bool {
         match self {
-            Self::Entries {} | Self::Addresses { .. } => false,
+            Self::Entries {} | Self::Find { .. } | Self::Addresses { .. } => false,
             Self::MakeBridge { .. }
             | Self::MakeVlan { .. }
             | Self::MakeVxlan { .. }

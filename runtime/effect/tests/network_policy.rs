@@ -129,6 +129,7 @@ fn what_the_drivers_do_is_granted() {
         filter(add("INPUT", rule(vec![input("one-1-0")], jump("one-1-0-o")))),
         address_set("one-1-0-105-i-tcp-n-inet", "10.0.0.0/8"),
         Effect::Links(Links::Entries {}),
+        Effect::Links(Links::Find { name: "eth7".into() }),
         Effect::Links(Links::MakeBridge { bridge: Bridge { name: "onebr.77".into(), settings: vec![] } }),
         Effect::Links(Links::SetMaster { name: "eth1".into(), master: Some("br0".into()) }),
         Effect::Links(Links::SetMaster { name: "eth1.77".into(), master: None }),
@@ -282,6 +283,7 @@ fn without_tables_everything_is_denied() {
     let policy = Policy::parse("schema = 1", Path::new("policy.toml")).unwrap();
     for effect in [
         Effect::Links(Links::Entries {}),
+        Effect::Links(Links::Find { name: "eth7".into() }),
         address_set("one-1", "10.0.0.0/8"),
         Effect::Hooks(hooks::Effect::Entries { action: "post".into() }),
         Effect::Locks(locks::Effect::Acquire { name: "vnmmad::sgdriver".into() }),

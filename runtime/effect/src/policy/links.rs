@@ -82,7 +82,7 @@ impl LinksGrant {
     /// Checks everything that the effect shows. What kind of link a name belongs to, the executor sees.
     pub(super) fn check(&self, effect: &Effect) -> Result<(), Failure> {
         match effect {
-            Effect::Entries {} => Ok(()),
+            Effect::Entries {} | Effect::Find { .. } => Ok(()),
             Effect::MakeBridge { bridge: Bridge { name, settings } } => {
                 self.bridge(name)?;
                 settings::words("bridge", settings::BRIDGE, settings).map(drop)

@@ -62,6 +62,7 @@ pub(super) fn of_links(effect: &links::Effect) -> String {
     use links::Effect as E;
     match effect {
         E::Entries {} => String::new(),
+        E::Find { name } => shown(name),
         E::MakeBridge { bridge } => shown(&bridge.name),
         E::MakeVlan { vlan } => format!("{} id {} on {}", shown(&vlan.name), vlan.id, shown(&vlan.lower)),
         E::MakeVxlan { vxlan } => {

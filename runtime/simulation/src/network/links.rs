@@ -62,6 +62,10 @@ impl Executor for Simulation {
         Ok(self.here.network.links.clone())
     }
 
+    fn find(&mut self, name: &str) -> Result<Option<Link>, Failure> {
+        Ok(self.here.network.links.iter().find(|link| link.name == name).cloned())
+    }
+
     fn make_bridge(&mut self, bridge: &Bridge) -> Result<bool, Failure> {
         self.here.network.make(link(&bridge.name, "bridge", 1500))
     }

@@ -25,8 +25,8 @@ impl<E: Executor> Plan<E> {
             return self.real.look(effect);
         }
         match self.bring_links(effect) {
-            Ok(()) => self.pretend(effect),
-            Err(answer) => answer,
+            None => self.pretend(effect),
+            Some(answer) => answer,
         }
     }
 
@@ -34,25 +34,26 @@ impl<E: Executor> Plan<E> {
         if matches!(on_links, OnLinks::Addresses { .. }) || (!effect.changes() && !self.linked) {
             return self.real.look(effect);
         }
-        if let Err(answer) = self.bring_links(effect) {
+        if let Some(answer) = self.bring_links(effect) {
             return answer;
         }
         self.pretend(effect)
     }
 
-    /// Has the overlay show the real links, from the first change on.
-    pub(super) fn bring_links(&mut self, effect: &Effect) -> Result<(), Answer> {
+    /// Has the overlay show the real links, from the first change on. Where they cannot be seen, what the effect
+    /// comes to.
+    pub(super) fn bring_links(&mut self, effect: &Effect) -> Option<Answer> {
         if !self.linked {
             match self.real.look(&Effect::Links(OnLinks::Entries {})) {
                 Answer::Links(links::Answer::Entries(Ok(entries))) => self.machine(&Node::Here).network.links = entries,
                 other => {
                     if let Some(answer) = other.failure().and_then(|failure| effect.refuse(failure.clone())) {
-                        return Err(answer);
+                        return Some(answer);
                     }
                 }
             }
             self.linked = true;
         }
-        Ok(())
+        None
     }
 }

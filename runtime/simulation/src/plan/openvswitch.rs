@@ -14,19 +14,19 @@ impl<E: Executor> Plan<E> {
             return self.real.look(effect);
         }
         if !self.switched
-            && let Err(answer) = self.bring_switch(effect)
+            && let Some(answer) = self.bring_switch(effect)
         {
             return answer;
         }
         self.pretend(effect)
     }
 
-    fn bring_switch(&mut self, effect: &Effect) -> Result<(), Answer> {
+    fn bring_switch(&mut self, effect: &Effect) -> Option<Answer> {
         let bridges = match self.real.look(&Effect::Openvswitch(OnSwitch::Bridges {})) {
             Answer::Openvswitch(openvswitch::Answer::Bridges(Ok(bridges))) => bridges,
             other => {
                 let refusal = other.failure().and_then(|failure| effect.refuse(failure.clone()));
-                return Err(refusal.unwrap_or(other));
+                return Some(refusal.unwrap_or(other));
             }
         };
         // A port has a number as long as its link is there.
@@ -51,7 +51,7 @@ impl<E: Executor> Plan<E> {
         switch.bridges = bridges;
         switch.flows = flows.into_iter().collect();
         self.switched = true;
-        Ok(())
+        None
     }
 
     fn flows_of(&mut self, bridge: &str) -> Vec<ListedFlow> {

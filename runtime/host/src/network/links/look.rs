@@ -44,25 +44,33 @@ pub(in crate::network) fn links() -> Result<Vec<Link>, Failure> {
     let listed: Vec<Listed> = replies.iter().filter_map(|reply| Listed::read(&reply.0)).collect();
     let names: BTreeMap<u32, &str> = listed.iter().map(|link| (link.index, link.name.as_str())).collect();
     let name = |index: &u32| names.get(index).map(|name| (*name).to_owned());
-    let link = |link: &Listed| Link {
-        name: link.name.clone(),
-        kind: link.kind.clone(),
-        master: link.master.as_ref().and_then(name),
-        lower: link.lower.as_ref().and_then(name),
-        vlan: link.vlan,
-        mtu: link.mtu,
-        up: link.up,
-        mac: link.mac.clone(),
+    Ok(listed.iter().map(|link| link.named(name)).collect())
+}
+
+/// The link of this name, where there is one.
+pub(super) fn link(name: &str) -> Result<Option<Link>, Failure> {
+    let mut kernel = Netlink::open().map_err(|error| error.failure(&format!("look for link {name}")))?;
+    let Some(link) = asked(&mut kernel, name)? else { return Ok(None) };
+    let mut of = |index: Option<u32>| {
+        let mut ask = LinkMessage::default();
+        ask.header.index = index?;
+        let reply = kernel.get(RouteNetlinkMessage::GetLink(ask)).ok()??;
+        Some((index?, Listed::read(&reply.0)?.name))
     };
-    Ok(listed.iter().map(link).collect())
+    let names: BTreeMap<u32, String> = [of(link.master), of(link.lower)].into_iter().flatten().collect();
+    Ok(Some(link.named(|index| names.get(index).cloned())))
 }
 
 /// The number that the kernel knows a link by; none where there is none of this name.
 pub(super) fn index(kernel: &mut Netlink, name: &str) -> Result<Option<u32>, Failure> {
+    Ok(asked(kernel, name)?.map(|link| link.index))
+}
+
+fn asked(kernel: &mut Netlink, name: &str) -> Result<Option<Listed>, Failure> {
     let mut ask = LinkMessage::default();
     ask.attributes.push(LinkAttribute::IfName(name.to_owned()));
     let failure = match kernel.get(RouteNetlinkMessage::GetLink(ask)) {
-        Ok(reply) => return Ok(reply.and_then(|reply| Listed::read(&reply.0)).map(|link| link.index)),
+        Ok(reply) => return Ok(reply.and_then(|reply| Listed::read(&reply.0))),
         Err(error) => error.failure(&format!("look for link {name}")),
     };
     match failure.kind {
@@ -119,6 +127,20 @@ impl Listed {
         // A number of another namespace says nothing here.
         link.lower.take_if(|_| elsewhere);
         (!link.name.is_empty()).then_some(link)
+    }
+
+    /// As it is shown, with the names of the links that it knows by number.
+    fn named(&self, name: impl Fn(&u32) -> Option<String>) -> Link {
+        Link {
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            master: self.master.as_ref().and_then(&name),
+            lower: self.lower.as_ref().and_then(&name),
+            vlan: self.vlan,
+            mtu: self.mtu,
+            up: self.up,
+            mac: self.mac.clone(),
+        }
     }
 
     fn informed(&mut self, info: &[u8], below: Option<u32>) {

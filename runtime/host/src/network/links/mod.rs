@@ -35,11 +35,6 @@ impl Links {
         })
     }
 
-    fn find(&mut self, name: &str) -> Result<Option<Link>, Failure> {
-        names::link(name)?;
-        Ok(self.entries()?.into_iter().find(|link| link.name == name))
-    }
-
     /// Makes a link; false where there is one of its kind. A device below a bridge comes up also where it was
     /// there: nothing would pass it otherwise.
     fn make(&mut self, new: New<'_>) -> Result<bool, Failure> {
@@ -86,6 +81,11 @@ fn unless(result: Result<(), Failure>, so: FailureKind) -> Result<(), Failure> {
 impl Executor for Links {
     fn entries(&mut self) -> Result<Vec<Link>, Failure> {
         look::links()
+    }
+
+    fn find(&mut self, name: &str) -> Result<Option<Link>, Failure> {
+        names::link(name)?;
+        look::link(name)
     }
 
     fn make_bridge(&mut self, bridge: &Bridge) -> Result<bool, Failure> {
