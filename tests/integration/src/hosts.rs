@@ -39,9 +39,14 @@ impl Hosts {
     /// Two hosts, the first of which may do to the other what a migration needs. libvirt's
     /// connection goes by ssh and by `bridge`, the program of this crate.
     pub fn new(bridge: &Path) -> Self {
+        Self::with(bridge, Tree::install)
+    }
+
+    /// The same with a tree that is laid so.
+    pub fn with(bridge: &Path, install: impl FnOnce(&Path) -> Tree) -> Self {
         let folder = folder();
         let pair = Pair::start().unwrap();
-        let tree = Tree::install(&folder.path().join("remotes"));
+        let tree = install(&folder.path().join("remotes"));
         let other = folder.path().join("other");
         crate::scene::system("cp", &["-a", tree.text(), other.to_str().unwrap()]);
         let bin = folder.path().join("bin");

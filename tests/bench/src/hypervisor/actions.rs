@@ -1,7 +1,7 @@
 //! What is measured: each action, what virsh does in its place, and from which state.
 //!
 //! Not here is what an unprivileged daemon and a guest of one boot sector cannot have: `attach_nic` needs taps,
-//! `exec` an agent. `migrate` is measured by the tests of two hosts, whose ssh would be most of its time.
+//! `exec` an agent.
 
 use anyhow::Result;
 use remotes_integration::calls::{MAC, file};

@@ -4,6 +4,7 @@
 mod actions;
 mod crowd;
 mod host;
+mod moves;
 mod stock;
 
 use std::process::Command;
@@ -24,6 +25,7 @@ pub fn rows(scene: &crate::scene::Scene, options: &Options) -> Result<Vec<Row>> 
     let host = Host::new(scene)?;
     let mut rows = vec![reboot(&host, options)?, native(&host, options)?];
     rows.extend(each(&host, options)?);
+    rows.push(moves::row(scene, (options.runs / 40).max(3))?);
     rows.extend(crowd::rows(&host)?);
     Ok(rows)
 }
