@@ -21,8 +21,8 @@ impl Uplink for OvswitchVxlan {
 
     fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<(), Failure> {
         // One that is there but down, and no port yet, is brought up by what makes it.
-        let is_ready = |link: &Link| link.name == name && link.kind == "vxlan" && (link.up || link.master.is_some());
-        if !links::entries()?.iter().any(is_ready)
+        let is_ready = |link: &Link| link.kind == "vxlan" && (link.up || link.master.is_some());
+        if !links::find(name)?.is_some_and(|link| is_ready(&link))
             && vxlan::make(name, "OUTER_VLAN_ID", nic.outer_vlan_id.as_deref(), nic, settings)?
         {
             info!("vxlan {name} was made");
@@ -33,7 +33,7 @@ impl Uplink for OvswitchVxlan {
     fn remove(name: &str, nic: &Nic, bridges: &[Bridge]) -> Result<(), Failure> {
         let is_used = bridges.iter().flat_map(|bridge| &bridge.ports).any(|port| port.name == name);
         let is_ours = |link: &Link| link.kind == "vxlan" && (link.lower.is_none() || link.lower == nic.phydev);
-        match links::entries()?.iter().any(|link| link.name == name && is_ours(link)) && !is_used {
+        match links::find(name)?.is_some_and(|link| is_ours(&link)) && !is_used {
             true => links::remove(name),
             false => Ok(()),
         }

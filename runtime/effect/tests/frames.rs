@@ -12,7 +12,7 @@ use remotes_effect::pipeline::{Pipeline, Stop};
 use remotes_effect::policy::{Access, PathGrants, Policy, SCHEMA};
 use remotes_effect::recording::{Recorder, Recording, RecordingError, Replay};
 use remotes_effect::types::{Failure, Node, Place};
-use remotes_effect::{Answer, Call, Effect, Executor, clock, filesystem, log, vmm};
+use remotes_effect::{Answer, Call, Effect, Executor, clock, filesystem, libvirt, log, vmm};
 
 struct Echo;
 
@@ -110,6 +110,21 @@ fn a_journal_shows_denials_and_hides_contents() {
     assert_eq!(lines[1]["failure"]["kind"], "denied");
     assert!(!text.contains("s3cret") && !text.contains("czNjcmV0"), "contents stay out: {text}");
     assert!(!text.contains(&long), "long texts appear as digests");
+}
+
+/// Granted or not, what a command reads is a part of it.
+#[test]
+fn a_journal_hides_what_a_guests_agent_is_told() {
+    let mut file = tempfile::tempfile().unwrap();
+    let mut pipeline =
+        Pipeline::new(Arc::new(policy()), Lines::new(file.try_clone().unwrap(), "vmm/kvm/exec 1".into()), Echo);
+    let command = r#"{"execute":"guest-exec","arguments":{"input-data":"czNjcmV0"}}"#.to_owned();
+    let effect = libvirt::Effect::GuestAgent { on: Node::Here, domain: "one-1".into(), command, seconds: 1 };
+    pipeline.perform(Effect::Libvirt(effect)).unwrap();
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    assert!(text.contains("libvirt.guest-agent") && !text.contains("czNjcmV0"), "{text}");
 }
 
 #[test]

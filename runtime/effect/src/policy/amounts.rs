@@ -16,8 +16,8 @@ const LETTERS: usize = 3;
 pub(super) fn check_amounts(element: Node<'_, '_>) -> Result<(), Failure> {
     let name = element.tag_name().name();
     let long = |value: &&str| value.trim().len() > DIGITS;
-    let text = own_text(element);
-    let counted = matches!(name, "vcpu" | "iothreads").then_some(text.as_str());
+    let text = matches!(name, "vcpu" | "iothreads").then(|| own_text(element));
+    let counted = text.as_deref();
     let in_disk = element.parent().is_some_and(|above| above.tag_name().name() == "disk");
     let disk = attribute(element, "dev").filter(|value| name == "target" && in_disk && far(value));
     let found = counted.filter(long).or(attribute(element, "controller").filter(long)).or(disk);

@@ -66,6 +66,8 @@ impl Libvirt {
     pub fn call(&mut self, effect: &libvirt::Effect, jail: &Jail) -> Result<Answer, Failure> {
         if self.local {
             match effect {
+                // What is in the file is what starts. The server holds the policy against it once more, and starts
+                // what it has seen.
                 libvirt::Effect::Restore { on, path, xml: None } => {
                     let saved = libvirt::Effect::SavedXml { on: on.clone(), path: path.clone() };
                     if let Answer::Libvirt(libvirt::Answer::SavedXml(saved)) =

@@ -91,6 +91,16 @@ pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
+/// The value of the first attribute of this kind in these bytes.
+pub(super) fn value(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
+}
+
+/// A value that is a text.
+pub(super) fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
+}
+
 /// A connection to the kernel of the namespace in which it was made.
 pub(super) struct Netlink {
     socket: Socket,
@@ -190,8 +200,7 @@ impl Netlink {
 /// The kernel's words about an error.
 fn said(about: &[u8]) -> String {
     let Some(rest) = about.get(HEADER..) else { return String::new() };
-    let words = attributes(rest).find(|(kind, _)| *kind == SAID);
-    words.map(|(_, words)| one_line(String::from_utf8_lossy(words).trim_end_matches('\0'))).unwrap_or_default()
+    value(rest, SAID).map(|words| one_line(&text(words))).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use netlink_packet_core::NetlinkSerializable;
+use netlink_packet_core::{DefaultNla, Emitable as _, NetlinkSerializable};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use remotes_effect::iptables::Family;
 
-use crate::network::netlink::{Netlink, NetlinkError, attributes};
+use crate::network::netlink::{Netlink, NetlinkError, attributes, text, value};
 
 /// `NFNL_SUBSYS_NFTABLES`
 const SUBSYSTEM: u16 = 10 << 8;
@@ -45,8 +45,8 @@ pub(super) fn chains(family: Family) -> Result<BTreeSet<String>, NetlinkError> {
     Ok(replies.iter().filter_map(|reply| name(&reply.0)).collect())
 }
 
-/// Where the rules of a chain of the table `filter` lead, in their order: `-j TARGET` of a rule for all packets;
-/// something else before that, which is no rule, stands for conditions that were not read.
+/// Where the rules of a chain of the table `filter` lead, in their order: `-j TARGET` where all packets go there,
+/// [`UNREAD`] before it where only some do.
 pub(super) fn targets(family: Family, chain: &str) -> Result<Vec<String>, NetlinkError> {
     let question = Question { family, kind: GET_RULE, chain: Some(chain.to_owned()) };
     let replies = Netlink::connect(NETLINK_NETFILTER)?.list(&question)?;
@@ -87,12 +87,11 @@ fn verdict(immediate: &[u8]) -> Option<String> {
     }
 }
 
-fn value(within: &[u8], wanted: u16) -> Option<&[u8]> {
-    attributes(within).find(|(kind, _)| *kind == wanted).map(|(_, bytes)| bytes)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
+fn attribute(kind: u16, value: Vec<u8>) -> Vec<u8> {
+    let attribute = DefaultNla::new(kind, value);
+    let mut bytes = vec![0; attribute.buffer_len()];
+    attribute.emit(&mut bytes);
+    bytes
 }
 
 /// Asks for chains, or for the rules of one.
@@ -113,11 +112,7 @@ impl Question {
         let mut body = vec![family, 0, 0, 0];
         if let Some(chain) = &self.chain {
             for (kind, text) in [(kind::RULE_TABLE, "filter"), (kind::RULE_CHAIN, chain.as_str())] {
-                let length = u16::try_from(HEADER + text.len() + 1).unwrap_or(u16::MAX);
-                body.extend(length.to_ne_bytes());
-                body.extend(kind.to_ne_bytes());
-                body.extend(text.as_bytes());
-                body.resize((body.len() + 1).next_multiple_of(4), 0);
+                body.extend(attribute(kind, format!("{text}\0").into_bytes()));
             }
         }
         body
@@ -146,11 +141,7 @@ mod tests {
     use super::*;
 
     fn attribute(kind: u16, content: &[u8]) -> Vec<u8> {
-        let mut bytes = u16::try_from(4 + content.len()).unwrap().to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(content);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
+        super::attribute(kind, content.to_vec())
     }
 
     fn expression(name: &str, data: &[u8]) -> Vec<u8> {

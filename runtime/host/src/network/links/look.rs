@@ -9,7 +9,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use remotes_effect::links::Link;
 use remotes_effect::types::Failure;
 
-use crate::network::netlink::{Netlink, attributes};
+use crate::network::netlink::{Netlink, attributes, text, value};
 
 /// The kernel's numbers of attributes.
 mod kind {
@@ -144,10 +144,9 @@ impl Listed {
     }
 
     fn informed(&mut self, info: &[u8], below: Option<u32>) {
-        let of = |wanted| attributes(info).find(|(attribute, _)| *attribute == wanted).map(|(_, value)| value);
-        self.kind = of(kind::INFO_KIND).map(text).unwrap_or_default();
-        let data = of(kind::INFO_DATA).unwrap_or_default();
-        let of = |wanted| attributes(data).find(|(attribute, _)| *attribute == wanted).map(|(_, value)| value);
+        self.kind = value(info, kind::INFO_KIND).map(text).unwrap_or_default();
+        let data = value(info, kind::INFO_DATA).unwrap_or_default();
+        let of = |wanted| value(data, wanted);
         match self.kind.as_str() {
             "vlan" => {
                 let id = of(kind::VLAN_ID).and_then(|value| value.try_into().ok()).map(u16::from_ne_bytes);
@@ -165,10 +164,6 @@ fn number(bytes: Option<&[u8]>) -> Option<u32> {
     bytes?.try_into().ok().map(u32::from_ne_bytes)
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
-}
-
 fn mac(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
@@ -176,8 +171,7 @@ fn mac(bytes: &[u8]) -> String {
 /// The address of an `RTM_NEWADDR`. Where a link has a peer, its own address is the local one.
 fn address(message: &[u8]) -> Option<IpAddr> {
     let rest = message.get(ADDRESS_HEADER..)?;
-    let of = |wanted| attributes(rest).find(|(attribute, _)| *attribute == wanted).map(|(_, value)| value);
-    let value = of(kind::LOCAL).or_else(|| of(kind::ADDRESS_OF))?;
+    let value = value(rest, kind::LOCAL).or_else(|| value(rest, kind::ADDRESS_OF))?;
     match value.len() {
         4 => <[u8; 4]>::try_from(value).ok().map(IpAddr::from),
         _ => <[u8; 16]>::try_from(value).ok().map(IpAddr::from),
