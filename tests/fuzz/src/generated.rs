@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Target, mutation};
@@ -76,7 +76,13 @@ fn generate(target: Target, corpus: Vec<Vec<u8>>, end: Instant) -> (u64, Option<
     let config = Config { cases: 100, failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
     let mut count = 0;
     while Instant::now() < end {
-        let outcome = TestRunner::new(config.clone()).run(&inputs, |input| {
+        // Where a seed is given (`PROPTEST_RNG_SEED`), a run makes the inputs of the one before, and others in
+        // each of its rounds.
+        let rng_seed = match config.rng_seed {
+            RngSeed::Fixed(seed) => RngSeed::Fixed(seed.wrapping_add(count)),
+            RngSeed::Random => RngSeed::Random,
+        };
+        let outcome = TestRunner::new(Config { rng_seed, ..config.clone() }).run(&inputs, |input| {
             *current.lock().unwrap() = Some((Instant::now(), input.0.clone()));
             let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(&input.0)));
             *current.lock().unwrap() = None;

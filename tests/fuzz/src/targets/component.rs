@@ -61,7 +61,8 @@ pub fn run(data: &[u8]) {
     let call = remotes_effect::Call::Vmm(Call::Actions {});
     let deadline = Deadline::after(Duration::from_millis(100));
     let outcome = Driver::new(engine.clone(), component).call(&call, pipeline, deadline, None);
-    let ours = found.exports.iter().any(|export| export.name == "one:driver/vmm-driver@1.0.0");
+    // One of a later minor version has all of this one's functions, so that it may be called.
+    let ours = found.exports.iter().any(|export| export.name.starts_with("one:driver/vmm-driver@1."));
     assert!(ours || outcome.result.is_err());
     assert_eq!(outcome.pipeline.executor.here, Simulation::new().here);
 }
