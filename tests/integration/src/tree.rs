@@ -3,28 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Outcome;
+use remotes_test_support::dist;
 
-/// The folder that `make build` staged the programs and drivers in.
-///
-/// # Panics
-/// Where it is missing.
-pub fn dist() -> PathBuf {
-    let path = std::env::var_os("REMOTES_DIST").map_or_else(
-        || {
-            let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-            std::env::var_os("CARGO_TARGET_DIR").map_or(workspace.join("target"), PathBuf::from).join("dist")
-        },
-        PathBuf::from,
-    );
-    let staged = path.join("bin/remotes").is_file();
-    assert!(
-        staged,
-        "{}: there are no staged programs; run `make build`, or name their folder in REMOTES_DIST",
-        path.display()
-    );
-    path.canonicalize().unwrap()
-}
+use crate::Outcome;
 
 /// The operator's program.
 pub fn remotes() -> Command {

@@ -1,12 +1,13 @@
 //! The network drivers, called through their stubs on a Debian kernel.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use remotes_kernel_tests::{BEGUN, END, FAILED, FRAMES, HANG, Kernel, PASSED, bare, boot, image};
 use remotes_network_tests::skipped;
+use remotes_test_support::{build_folder, dist};
 
 /// The first process of the machine.
 const INIT: &str = env!("CARGO_BIN_EXE_in-guest");
@@ -15,17 +16,8 @@ const INIT: &str = env!("CARGO_BIN_EXE_in-guest");
 /// a minute. Longer than this is a hang, which must not hold up everything.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A folder that the Makefile names, or that lies where it puts it.
-fn folder(variable: &str, name: &str) -> PathBuf {
-    let target = || {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        std::env::var_os("CARGO_TARGET_DIR").map_or(workspace.join("target"), PathBuf::from)
-    };
-    std::env::var_os(variable).map_or_else(|| target().join(name), PathBuf::from)
-}
-
 fn kernel() -> Option<Kernel> {
-    let place = folder("REMOTES_KERNEL", "kernel");
+    let place = build_folder("REMOTES_KERNEL", "kernel");
     let kernel = Kernel::below(&place);
     if kernel.is_none() {
         skipped(&format!("{}: has no kernel; run `make setup`", place.display()));
@@ -36,8 +28,7 @@ fn kernel() -> Option<Kernel> {
 #[test]
 fn drivers_on_a_debian_kernel() {
     let Some(kernel) = kernel() else { return };
-    let program = folder("REMOTES_DIST", "dist").join("bin/remotes");
-    assert!(program.is_file(), "{}: run `make build`, which stages it", program.display());
+    let program = dist().join("bin/remotes");
     let tree = tempfile::tempdir().unwrap();
     let names = ["bridge", "fw", "vxlan", "802.1Q", "nodeport", "elastic", "ovswitch", "ovswitch_vxlan"];
     let drivers = names.iter().flat_map(|name| ["--driver".to_owned(), format!("vnm/{name}")]);

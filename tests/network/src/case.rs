@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use remotes_effect::vnm::Call;
 use serde_json::Value;
 
-use crate::{By, Grounds, State, sh};
+use crate::{By, Grounds, State, node, sh};
 
 /// One folder of `tests/golden/vnm`.
 pub struct Case {
@@ -68,12 +68,7 @@ impl Case {
             grounds = grounds.with_proxies();
         }
         grounds.configuration(&self.text("OpenNebulaNetwork.conf"));
-        for reply in self.input["shims"]["virsh"]["replies"].as_array().into_iter().flatten() {
-            let is_xml = reply["args"].as_str().is_some_and(|arguments| arguments.contains("dumpxml"));
-            if let Some(xml) = reply["stdout"].as_str().filter(|xml| is_xml && !xml.is_empty()) {
-                grounds.domain(xml);
-            }
-        }
+        grounds.node(&node(&self.input));
         for (path, text) in self.input["hooks"].as_object().into_iter().flatten() {
             grounds.hook(self.driver(), path, text.as_str().unwrap());
         }

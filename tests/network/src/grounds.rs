@@ -16,17 +16,20 @@ use remotes_effect::vnm::{Call, Reply};
 use remotes_effect::{Answer, Effect, Executor, links};
 use remotes_host::{Machine, Surroundings};
 use remotes_simulation::{Network, Simulation};
+use remotes_test_support::dist;
 use tempfile::TempDir;
 
 use crate::{By, Sudo, daemon_calls, install_stand_ins};
 
-/// A remotes tree, this machine's network as the thread sees it, and a simulated hypervisor.
+/// A remotes tree, this machine's network as the thread sees it, and a hypervisor: a simulated one, or
+/// libvirt's test driver.
 pub struct Grounds {
     tree: TempDir,
     locks: Arc<TempDir>,
     shared_locks: Option<PathBuf>,
     sudo: Option<Sudo>,
     hypervisor: Simulation,
+    test_driver: bool,
     stop_before: Option<u64>,
     simulated_links: bool,
 }
@@ -52,6 +55,7 @@ impl Default for Grounds {
             shared_locks: None,
             sudo: None,
             hypervisor: Simulation::new(),
+            test_driver: false,
             stop_before: None,
             simulated_links: false,
         };
@@ -135,6 +139,16 @@ impl Grounds {
         self.hypervisor = std::mem::take(&mut self.hypervisor).domain(xml, State::Running);
     }
 
+    /// Has libvirt's test driver, with this file ([`crate::node`]), be the hypervisor, behind the server that
+    /// comes with the runtime.
+    pub fn node(&mut self, text: &str) {
+        let (file, kvmrc) = (self.tree.path().join("node.xml"), self.tree.path().join("etc/vmm/kvm/kvmrc"));
+        std::fs::write(&file, text).unwrap();
+        std::fs::create_dir_all(kvmrc.parent().unwrap()).unwrap();
+        std::fs::write(kvmrc, format!("export LIBVIRT_URI=test://{}\n", file.display())).unwrap();
+        self.test_driver = true;
+    }
+
     /// Has links simulated, for kinds of them that this kernel does not have.
     pub fn simulate_links(&mut self, network: Network) {
         self.hypervisor.here.network = network;
@@ -174,7 +188,10 @@ impl Grounds {
             policy: policy.clone(),
             tree: self.tree.path().to_owned(),
             deadline: Deadline::after(Duration::from_secs(120)),
-            libvirt_server: "/nonexistent".into(),
+            libvirt_server: match self.test_driver {
+                true => dist().join("bin/remotes-libvirt"),
+                false => "/nonexistent".into(),
+            },
             log: Box::new(move |level, text| lines.lock().unwrap().push(format!("{level:?}: {text}"))),
         })
         .with_actions(self.tree.path().join("vnm").join(driver))
@@ -188,6 +205,7 @@ impl Grounds {
             policy,
             machine,
             hypervisor,
+            test_driver: self.test_driver,
             effects: 0,
             stop_before: self.stop_before.take(),
             simulated_links: self.simulated_links,
@@ -219,6 +237,7 @@ struct Host {
     policy: Arc<Policy>,
     machine: Machine,
     hypervisor: Simulation,
+    test_driver: bool,
     effects: u64,
     stop_before: Option<u64>,
     simulated_links: bool,
@@ -235,7 +254,7 @@ impl Executor for Host {
             return effect.refuse(failure).expect("an effect that can be refused");
         }
         let answer = match effect {
-            Effect::Libvirt(_) => self.hypervisor.execute(effect),
+            Effect::Libvirt(_) if !self.test_driver => self.hypervisor.execute(effect),
             Effect::Links(_) if self.simulated_links => self.hypervisor.execute(effect),
             effect => self.machine.execute(effect),
         };

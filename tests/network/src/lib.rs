@@ -1,5 +1,5 @@
 //! Network drivers on real links and rules: every test in a network namespace of its own, behind the
-//! policy that comes with the driver. The hypervisor alone is simulated.
+//! policy that comes with the driver. The hypervisor is simulated, or libvirt's test driver for recorded cases.
 //!
 //! Needs root: without it, [`isolated`] says so, which on a machine of CI is a failure.
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@ mod by;
 mod case;
 mod elsewhere;
 mod grounds;
+mod node;
 mod proxied;
 pub mod scene;
 mod state;
@@ -21,6 +22,7 @@ pub use by::{By, Sudo, program};
 pub use case::{Case, assert_state};
 pub use elsewhere::Elsewhere;
 pub use grounds::{Grounds, Outcome, sh};
+pub use node::node;
 pub use proxied::{Nft, ProxyState, by_hand, daemon_calls, install_stand_ins, proxied, recorded_script};
 pub use state::State;
 pub use switch::{SwitchState, switched, until};

@@ -87,8 +87,9 @@ impl Machine {
     pub fn domain(&self) -> String {
         let interface = |nic| {
             format!(
-                "<interface type='bridge'><mac address='{}'/><target dev='one-{}-{nic}'/></interface>",
+                "<interface type='bridge'><mac address='{}'/><source bridge='{}'/><target dev='one-{}-{nic}'/></interface>",
                 self.mac(nic),
+                self.bridge,
                 self.id
             )
         };

@@ -13,12 +13,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod build;
 mod daemon;
 mod guest;
 mod pair;
 mod sshd;
 mod wait;
 
+pub use build::{build_folder, dist};
 pub use daemon::PrivateLibvirt;
 pub use guest::{Format, Guest, guest_disk};
 pub use pair::{Pair, Side};

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use remotes_network_tests::{Case, sh};
+use remotes_network_tests::{Case, node, sh};
 use serde_json::Value;
 
 const TREE: &str = "/var/tmp/one";
@@ -35,18 +35,7 @@ pub fn configure(case: &Case, more: &str) {
     fs::write(format!("{TREE}/etc/vnm/OpenNebulaNetwork.conf"), configuration).unwrap();
     fs::create_dir_all(format!("{TREE}/etc/vmm/kvm")).unwrap();
     fs::write(format!("{TREE}/etc/vmm/kvm/kvmrc"), format!("export LIBVIRT_URI=test://{NODE}\n")).unwrap();
-    let replies = case.input()["shims"]["virsh"]["replies"].as_array().into_iter().flatten();
-    let dumps = replies.filter(|reply| reply["args"].as_str().is_some_and(|it| it.contains("dumpxml")));
-    let domains: String = dumps.filter_map(|reply| reply["stdout"].as_str()).map(domain).collect();
-    fs::write(NODE, format!("<node>{domains}</node>")).unwrap();
-}
-
-/// A recorded domain as one of libvirt's test driver.
-fn domain(recorded: &str) -> String {
-    let Some((_, rest)) = recorded.split_once("<name>") else { return String::new() };
-    let (head, rest) = rest.split_once("<devices>").unwrap();
-    let more = "<memory>65536</memory><os><type>hvm</type></os>";
-    format!("<domain type='test'><name>{head}{more}<devices>{rest}")
+    fs::write(NODE, node(case.input())).unwrap();
 }
 
 /// Brings the host to where the recorded action began.

@@ -17,8 +17,10 @@ fn main() -> ExitCode {
     if let Some(sudo) = sudo.first() {
         grounds.set_sudo(Sudo::there(Path::new(sudo)));
     }
-    match grounds.call(case.driver(), case.call()).result {
-        Some(Ok(_)) => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    let outcome = grounds.call(case.driver(), case.call());
+    if !matches!(outcome.result, Some(Ok(_))) {
+        eprintln!("{}: {outcome:?}", case.name());
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
