@@ -14,10 +14,15 @@ pub fn file(vm_id: u32) -> String {
     format!("/var/run/one/one-{vm_id}")
 }
 
-/// Keeps the probe, and other commands, away until the action ends. Where the folder of the process ids is not
-/// there yet, nobody is.
+/// Keeps the probe, and other commands, away until the action ends. The lock lies in the folder of the process
+/// ids: where there is none, no command may start, for none could be cancelled.
 pub fn alone() -> Result<(), Failure> {
-    match locks::acquire("exec") {
+    locks::acquire("exec")
+}
+
+/// The same for who only looks: where that folder is not there, nobody is.
+pub fn alone_if_any() -> Result<(), Failure> {
+    match alone() {
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
         taken => taken,
     }

@@ -11,8 +11,11 @@ pub fn active(id: &str) -> Result<Option<Domain>, Failure> {
     active_on(&here(), id)
 }
 
-/// The same on any machine.
+/// The same on any machine. A clean-up may not know a name: none has none.
 pub fn active_on(on: &Node, id: &str) -> Result<Option<Domain>, Failure> {
+    if id.is_empty() {
+        return Ok(None);
+    }
     match libvirt::find(on, id) {
         Ok(domain) => Ok(Some(domain).filter(|domain| domain.id.is_some())),
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),

@@ -60,6 +60,7 @@ fn what_a_cloud_uses_is_granted() {
         "<metadata><x:y xmlns:x='z'>/etc/shadow</x:y></metadata>",
         "<title>/etc/passwd</title>",
         "<devices><graphics type='vnc' passwd='/aB3/x'/></devices>",
+        "<devices><disk><auth username='a/b'><secret type='iscsi' usage='one/iscsi'/></auth></disk></devices>",
         "<os><cmdline>root=/dev/vda1 init=/bin/sh</cmdline></os>",
     ] {
         check(&domain(inner)).unwrap_or_else(|failure| panic!("{inner}: {failure}"));

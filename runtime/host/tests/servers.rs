@@ -224,6 +224,7 @@ fn the_uri_is_the_operators_and_the_policys() {
     assert_eq!(ask(None, &["qemu:///session"]), K::Denied);
     // Granted; what is missing is the server.
     assert_eq!(ask(None, &["qemu:///system"]), K::Unavailable);
+    assert_eq!(ask(Some(""), &["qemu:///system"]), K::Unavailable);
     assert_eq!(ask(Some("qemu:///system"), &["qemu:///session"]), K::Denied);
     assert_eq!(ask(Some("xen:///"), &[]), K::Denied);
     assert_eq!(ask(Some("-x"), &["*"]), K::Denied);

@@ -11,7 +11,7 @@ use crate::domain::passing;
 const TRIES: u64 = 3;
 
 pub fn run(id: &str, target: &str) -> Result<(), Failure> {
-    if target.is_empty() {
+    if id.is_empty() || target.is_empty() {
         return Ok(());
     }
     let could_not = || format!("Could not eject CDROM {target}");

@@ -8,7 +8,7 @@ use super::prereconfigure::drive;
 use crate::device::media;
 
 pub fn run(id: &str, target: &str, iso: &str) -> Result<(), Failure> {
-    if target.is_empty() || iso.is_empty() {
+    if id.is_empty() || target.is_empty() || iso.is_empty() {
         return Ok(());
     }
     let could_not = || format!("Could not insert CDROM {iso} to {target}");

@@ -10,10 +10,9 @@ pub fn run(id: &str, name: &str) -> Result<(), Failure> {
     if name.is_empty() || name.contains('/') {
         return Err(Failure::invalid(format!("{name:?} is no name of a snapshot"))).explain(could_not);
     }
-    let facts = Facts::live(id).explain(could_not)?;
-    let Some(directory) = facts.directory else {
-        return Err(Failure::failed(format!("Cannot read 'system_datastore' from domain {id}")));
-    };
+    let unknown = || format!("Cannot read 'system_datastore' from domain {id}");
+    let facts = Facts::live(id).explain(unknown)?;
+    let directory = facts.directory.ok_or_else(|| Failure::failed(unknown()))?;
     match while_busy(|| libvirt::snapshot_delete(&here(), id, name, false)) {
         Err(failure) if failure.kind == FailureKind::NotFound => info!("{}", failure.message),
         deleted => deleted.explain(could_not)?,

@@ -115,17 +115,15 @@ fn operators(how: &mut Migration, text: &str) -> Result<(), Failure> {
 
 /// What the machine's own template asks for.
 fn machines(how: &mut Migration, action: &Action<'_>) -> Result<(), Failure> {
-    if let Some(text) = action.template("FEATURES/MIGRATE_AUTO_CONVERGE").map(str::trim) {
+    let slower = action.template("FEATURES/MIGRATE_AUTO_CONVERGE").map(str::trim).filter(|text| !text.is_empty());
+    if let Some(text) = slower {
         const KEY: &str = "MIGRATE_AUTO_CONVERGE";
-        let (initial, increment) = match text.split_once(',') {
-            Some((initial, increment)) => (initial, Some(increment)),
-            None => (text, None),
-        };
+        // `INITIAL[,INCREMENT]`; what stands behind them means nothing.
+        let mut parts = text.split(',').map(str::trim);
         how.auto_converge = true;
-        how.auto_converge_initial = Some(number(KEY, initial)?);
-        if let Some(increment) = increment {
-            how.auto_converge_increment = Some(number(KEY, increment)?);
-        }
+        how.auto_converge_initial = parts.next().map(|initial| number(KEY, initial)).transpose()?;
+        let increment = parts.next().filter(|increment| !increment.is_empty());
+        how.auto_converge_increment = increment.map(|increment| number(KEY, increment)).transpose()?;
     }
     if action.template("FEATURES/MIGRATE_COMPRESSED").is_some_and(|it| it.trim().eq_ignore_ascii_case("yes")) {
         how.compressed = true;

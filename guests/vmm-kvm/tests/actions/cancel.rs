@@ -22,6 +22,17 @@ fn the_domain_is_gone_at_once_and_twice_is_fine() {
     call.value();
 }
 
+/// Of a clean-up at the destination of a migration that never came to have one.
+#[test]
+fn without_a_name_there_is_no_machine() {
+    let host = host(running(&plain()));
+    let call = host.call(|| Kvm::cancel(String::new(), "node1".into(), action("", "qcow2")));
+    assert_eq!((call.count("libvirt.find"), call.count("libvirt.destroy")), (0, 0));
+    call.value();
+    host.call(|| Kvm::shutdown(String::new(), "node1".into(), action("", "qcow2"))).value();
+    assert_eq!(host.simulation().domains().count(), 1);
+}
+
 #[test]
 fn a_paused_domain_goes_too_and_an_inactive_one_stays_defined() {
     let host1 = host(empty().domain(&plain(), State::Paused));

@@ -67,7 +67,7 @@ fn a_command_that_is_none_is_refused() {
 
 #[test]
 fn without_an_agent_it_says_so() {
-    let host1 = host(running(&plain()));
+    let host1 = host(running(&plain()).directory("/var/run/one"));
     let call = exec(&host1, "ls /", b"");
     let line = "Error executing the command: Guest agent is not responding: QEMU guest agent is not connected";
     assert_eq!(call.failure(), &Failure::unavailable(line));
@@ -76,6 +76,21 @@ fn without_an_agent_it_says_so() {
     let agent = Agent::answering([("guest-exec", json!({}))]);
     let host2 = host(world().guest("one-1", Guest { agent, ..Guest::default() }));
     assert_eq!(exec(&host2, "ls", b"").failure().kind, FailureKind::Failed);
+}
+
+/// Nobody could cancel it.
+#[test]
+fn without_a_place_for_its_id_no_command_starts() {
+    let agent = Agent::answering([("guest-exec", json!({ "pid": 4711 }))]);
+    let simulation = running(&plain()).guest("one-1", Guest { agent, ..Guest::default() });
+    let missing = |simulation: Simulation, nth| {
+        simulation.failing("locks.acquire", nth, Failure::not_found("/var/run/one: there is no such folder"))
+    };
+    let host = host(missing(missing(simulation, 1), 2));
+    let call = exec(&host, "ls /", b"");
+    assert_eq!(call.count("libvirt.guest-agent"), 0);
+    assert!(call.failure().message.starts_with("Error executing the command: "), "{:?}", call.failure());
+    cancel(&host).value();
 }
 
 #[test]

@@ -57,6 +57,17 @@ fn a_drive_held_closed_is_opened() {
 }
 
 #[test]
+fn without_a_machine_there_is_nothing_to_do() {
+    let host = host(running(&full()));
+    let call = host.call(|| Kvm::prereconfigure(String::new(), "sda".into(), action("", "qcow2")));
+    assert!(call.done.is_empty());
+    call.value();
+    let call = host.call(|| Kvm::reconfigure(String::new(), "sda".into(), ISO.into(), action("", "qcow2")));
+    assert!(call.done.is_empty());
+    call.value();
+}
+
+#[test]
 fn without_a_drive_there_is_nothing_to_do() {
     let host = host(empty());
     for call in [eject(&host, ""), insert(&host, "", ISO), insert(&host, "sda", "")] {

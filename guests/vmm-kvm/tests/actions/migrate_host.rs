@@ -100,6 +100,13 @@ fn kvmrc_and_the_template_say_how() {
     assert_eq!((slow.auto_converge_initial, slow.auto_converge_increment), (Some(20), Some(10)));
     let slow = options("", &features("<MIGRATE_AUTO_CONVERGE>30</MIGRATE_AUTO_CONVERGE>"));
     assert_eq!((slow.auto_converge, slow.auto_converge_initial, slow.auto_converge_increment), (true, Some(30), None));
+    for (text, expected) in
+        [("20,", (true, Some(20), None)), (" 20 , 10 , 5", (true, Some(20), Some(10))), (" ", (false, None, None))]
+    {
+        let slow = options("", &features(&format!("<MIGRATE_AUTO_CONVERGE>{text}</MIGRATE_AUTO_CONVERGE>")));
+        let found = (slow.auto_converge, slow.auto_converge_initial, slow.auto_converge_increment);
+        assert_eq!(found, expected, "{text:?}");
+    }
     assert!(options("", &features("<MIGRATE_COMPRESSED>YES</MIGRATE_COMPRESSED>")).compressed);
     assert!(!options("", &features("<MIGRATE_COMPRESSED>NO</MIGRATE_COMPRESSED>")).compressed);
 }

@@ -192,6 +192,18 @@ fn a_guest_that_holds_its_interface_is_asked_as_often_as_configured() {
         assert_eq!(call.count("libvirt.unplug-device"), tries);
         assert_eq!(call.failure(), &Failure::busy(format!("Error detaching interface ({MAC})")));
     }
+    for inside in ["<BRIDGE_TYPE>openvswitch_dpdk</BRIDGE_TYPE>", "<NETWORK_MODE>dummy</NETWORK_MODE>"] {
+        let call = detach(&host(plugged(Reaction::Ignores)), &nic(inside));
+        assert_eq!(call.failure(), &Failure::busy(format!("Could not detach device from {UUID}")));
+    }
+}
+
+/// It undoes what failed, perhaps because the machine had ended.
+#[test]
+fn a_machine_that_is_gone_has_no_interface() {
+    let host = host(empty());
+    detach(&host, &nic("")).value();
+    assert_eq!(detach(&host, &pci(PCI)).failure().kind, FailureKind::NotFound);
 }
 
 #[test]

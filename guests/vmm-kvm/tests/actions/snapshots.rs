@@ -102,11 +102,13 @@ fn failures_name_the_snapshot() {
 #[test]
 fn without_a_folder_the_snapshot_is_only_not_kept() {
     let nowhere = running(&plain().replace("system_datastore", "elsewhere"));
-    let host = host(nowhere);
+    let (gone, host) = (host(empty()), host(nowhere));
     let call = create(&host, 0);
     assert_eq!(call.count("filesystem.write"), 0);
     call.value();
     let call = delete(&host, "snap-0");
+    assert_eq!(call.failure().message, format!("Cannot read 'system_datastore' from domain {UUID}"));
+    let call = delete(&gone, "snap-0");
     assert_eq!(call.failure().message, format!("Cannot read 'system_datastore' from domain {UUID}"));
 }
 

@@ -114,8 +114,8 @@ impl Checker<'_> {
     fn attribute(&mut self, element: Node<'_, '_>, name: &str, value: &str) -> Result<(), Failure> {
         let element_name = element.tag_name().name();
         let absolute = value.starts_with('/');
-        // Users choose it, and it stands for nothing else.
-        if element_name == "graphics" && name == "passwd" {
+        // Users choose them, and they stand for nothing else.
+        if matches!((element_name, name), ("graphics", "passwd") | ("secret", "usage") | ("auth", "username")) {
             return Ok(());
         }
         let known = match name {

@@ -41,7 +41,7 @@ impl Libvirt {
         policy: &Arc<Policy>,
         deadline: Deadline,
     ) -> Result<Self, Failure> {
-        let uri = configuration.variable(KEY)?.unwrap_or_else(|| DEFAULT.to_owned());
+        let uri = configuration.variable(KEY)?.filter(|uri| !uri.is_empty()).unwrap_or_else(|| DEFAULT.to_owned());
         let grant = policy.libvirt.as_ref().ok_or_else(|| {
             Failure::denied("the driver's policy grants no hypervisor; a table [libvirt] would".to_owned())
         })?;
