@@ -217,6 +217,10 @@ fn shorten(value: &mut Value) {
                 let form = if key == "command" { "" } else { " of base64" };
                 *value = json!(format!("({} bytes{form})", text.len()));
             }
+            // A console's password; an attribute's name is written in no other way.
+            ("xml", Value::String(text)) if text.contains("passwd") => {
+                *value = json!(format!("({} bytes with a password)", text.len()));
+            }
             _ => shorten(value),
         }),
         _ => {}

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use remotes_effect::policy::{Policy, check_document, check_domain_document};
+use remotes_effect::libvirt::Scope;
+use remotes_effect::policy::{Access, Policy, check_document, check_domain_document, named_images};
 use remotes_effect::types::{Failure, FailureKind};
 
 fn repository() -> PathBuf {
@@ -186,8 +187,10 @@ fn namespaces_hide_no_attribute() {
         ("<disk xmlns:x='y'><source x:pool='p' volume='v'/></disk>", FailureKind::Denied),
         ("<interface xmlns:x='y' x:type='hostdev'/>", FailureKind::Denied),
         ("<filesystem xmlns:x='y'><binary x:path='/tmp/evil'/></filesystem>", FailureKind::Denied),
-        ("<x:hostdev xmlns:x='y' type='usb'/>", FailureKind::Denied),
-        ("<x:emulator xmlns:x='y'>/tmp/evil</x:emulator>", FailureKind::Denied),
+        ("<x:hostdev xmlns:x='y' type='usb'/>", FailureKind::Invalid),
+        ("<x:emulator xmlns:x='y'>/tmp/evil</x:emulator>", FailureKind::Invalid),
+        // The one libvirt takes is the other.
+        ("<disk><x:driver xmlns:x='y' type='raw'/><driver type='qcow2'/></disk>", FailureKind::Invalid),
         ("<tpm xmlns:x='y'><backend x:type='passthrough'/></tpm>", FailureKind::Denied),
     ] {
         let xml = match device.contains("x:type='hostdev'") {
@@ -198,6 +201,76 @@ fn namespaces_hide_no_attribute() {
         let failure = check(&inside(&xml)).expect_err(&xml);
         assert_eq!(failure.kind, kind, "{xml}: {failure}");
     }
+}
+
+/// The format decides whether an image's header is looked at.
+#[test]
+fn storage_is_described_once() {
+    for device in [
+        "<disk type='file'><driver type='raw'/><driver type='qcow2'/></disk>",
+        "<disk type='file'><source file='/var/lib/one/datastores/0/1/a'/><source file='/var/lib/one/datastores/0/1/b'/></disk>",
+        "<disk><backingStore><format type='raw'/><format type='qcow2'/></backingStore></disk>",
+        "<disk><readonly/><readonly/></disk>",
+    ] {
+        let failure = check(&inside(device)).expect_err(device);
+        assert_eq!(failure.kind, FailureKind::Invalid, "{device}: {failure}");
+    }
+}
+
+#[test]
+fn images_are_known_by_their_formats() {
+    let policy = shipped();
+    let grant = policy.libvirt.as_ref().unwrap();
+    let folder = "/var/lib/one/datastores/0/1";
+    let files = |xml: &str| {
+        let files = check_document(grant, &policy.paths, xml).unwrap_or_else(|failure| panic!("{xml}: {failure}"));
+        files.into_iter().map(|file| (file.path, file.access, file.format)).collect::<Vec<_>>()
+    };
+    let named =
+        |name: &str, access, format: Option<&str>| (format!("{folder}/{name}"), access, format.map(str::to_owned));
+    for (inner, expected) in [
+        (
+            format!("<os><loader type='pflash' readonly='yes' format='qcow2'>{folder}/a</loader></os>"),
+            named("a", Access::ReadOnly, Some("qcow2")),
+        ),
+        (format!("<os><loader>{folder}/a</loader></os>"), named("a", Access::ReadOnly, None)),
+        // The guest writes to such a memory.
+        (format!("<os><loader type='pflash'>{folder}/a</loader></os>"), named("a", Access::ReadWrite, None)),
+        (format!("<os><nvram format='qcow2'>{folder}/a</nvram></os>"), named("a", Access::ReadWrite, Some("qcow2"))),
+        (
+            format!("<os><nvram type='file' format='qcow2'><source file='{folder}/a'/></nvram></os>"),
+            named("a", Access::ReadWrite, Some("qcow2")),
+        ),
+        (
+            format!("<os><nvram template='{folder}/a' templateFormat='qcow2' format='raw'/></os>"),
+            named("a", Access::ReadOnly, Some("qcow2")),
+        ),
+    ] {
+        assert_eq!(files(&domain(&inner)), [expected], "{inner}");
+    }
+    let disk = format!("<disk type='file'><driver type='qcow2'/><source file='{folder}/a'/><readonly/></disk>");
+    assert_eq!(files(&inside(&disk)), [named("a", Access::ReadOnly, Some("qcow2"))]);
+    // Of a snapshot it is the name of a disk, and the file is one that is made.
+    let snapshot = format!("<domainsnapshot><disks>{disk}</disks></domainsnapshot>");
+    assert_eq!(files(&snapshot), [named("a", Access::ReadWrite, Some("qcow2"))]);
+    let images: Vec<_> =
+        named_images(&inside(&disk)).unwrap().into_iter().map(|file| (file.path, file.format)).collect();
+    assert_eq!(images, [(format!("{folder}/a"), Some("qcow2".to_owned()))]);
+}
+
+/// Who serves it writes its header.
+#[test]
+fn images_by_network_are_raw() {
+    let disk = |format: &str| {
+        let name = "<source protocol='gluster' name='x/y'><host name='a'/></source>";
+        inside(&format!("<disk type='network'><driver type='{format}'/>{name}</disk>"))
+    };
+    check(&disk("raw")).unwrap();
+    let failure = check(&disk("qcow2")).unwrap_err();
+    assert!(failure.message.contains("\"gluster+qcow2\" in network-storage"), "{failure}");
+    let mut policy = shipped();
+    policy.libvirt.as_mut().unwrap().network_storage.push("gluster+qcow2".to_owned());
+    check_domain_document(policy.libvirt.as_ref().unwrap(), &policy.paths, &disk("qcow2")).unwrap();
 }
 
 /// libvirt takes the text of an element together with that of the elements inside.
@@ -251,6 +324,10 @@ fn what_belongs_to_the_host_has_to_be_granted() {
         ("<graphics type='dbus' address='unix:path=x'/>", "display"),
         ("<redirdev type='tcp'/>", "redirdev"),
         ("<seclabel type='static'/>", "seclabel"),
+        ("<interface type='direct'><source dev='eth0' mode='passthrough'/></interface>", "passthrough"),
+        ("<interface type='vhostuser'><backend type='passt'/></interface>", "host-network"),
+        ("<interface type='vhostuser'><portForward proto='tcp'/></interface>", "host-network"),
+        ("<watchdog model='i6300esb' action='dump'/>", "coredump"),
     ] {
         let mut policy = shipped();
         policy.libvirt.as_mut().unwrap().host_devices.retain(|granted| granted != "pci" || kind == "module");
@@ -314,6 +391,9 @@ fn amounts_that_no_machine_has_are_refused() {
         "<devices><disk type='file'><target dev='sdaaaaaaaa' bus='scsi'/></disk></devices>",
         "<devices><disk type='file'><address type='drive' controller='100000'/></disk></devices>",
         "<devices><hostdev type='pci'><address type='drive' controller='100000'/></hostdev></devices>",
+        "<devices><controller type='pci' index='2000000000' model='pcie-root-port'/></devices>",
+        "<devices><controller type='virtio-serial' ports='2000000000'/></devices>",
+        "<devices><interface type='bridge'><driver name='vhost' queues='4000000000'/></interface></devices>",
     ] {
         let failure = check(&domain(inner)).expect_err(inner);
         assert_eq!(failure.kind, FailureKind::Invalid, "{inner}: {failure}");
@@ -325,6 +405,36 @@ fn amounts_that_no_machine_has_are_refused() {
     ] {
         check(&domain(inner)).unwrap_or_else(|failure| panic!("{inner}: {failure}"));
     }
+}
+
+/// What goes may name anything, but not any number.
+#[test]
+fn what_is_detached_is_bounded() {
+    let policy = shipped();
+    let detach = |xml: &str| {
+        let (on, domain) = (remotes_effect::types::Node::Here, "one-7".to_owned());
+        let effect =
+            remotes_effect::libvirt::Effect::DetachDevice { on, domain, xml: xml.to_owned(), scope: Scope::Live };
+        policy.check(&remotes_effect::Effect::Libvirt(effect))
+    };
+    detach("<disk type='file'><source file='/elsewhere'/></disk>").unwrap();
+    detach("<controller type='pci' index='2000000000'/>").unwrap_err();
+    detach("<disk").unwrap_err();
+}
+
+#[test]
+fn machines_do_not_come_before_their_host() {
+    for inner in [
+        "<cputune><vcpusched vcpus='0' scheduler='fifo' priority='99'/></cputune>",
+        "<cputune><emulatorsched scheduler='rr' priority='1'/></cputune>",
+        "<memoryBacking><locked/></memoryBacking>",
+        "<on_crash>coredump-restart</on_crash>",
+        "<on_crash> coredump-destroy</on_crash>",
+    ] {
+        let failure = check(&domain(inner)).expect_err(inner);
+        assert_eq!(failure.kind, FailureKind::Denied, "{inner}: {failure}");
+    }
+    check(&domain("<cputune><vcpusched vcpus='0' scheduler='batch'/></cputune><on_crash>restart</on_crash>")).unwrap();
 }
 
 #[test]

@@ -257,7 +257,7 @@ fn foreign_links_are_denied() {
 
 #[test]
 fn port_forwarding_is_for_granted_addresses() {
-    let policy = policy("port-forwarding = true\nnetworks = [\"10.0.0.0/8\"]");
+    let policy = policy("port-forwarding = [\"1024:65535\"]\nnetworks = [\"10.0.0.0/8\"]");
     let forward = |address: &str| {
         let ports = Condition::ToPorts(Ports { first: 9000, last: 9099 });
         let redirection =
@@ -265,6 +265,15 @@ fn port_forwarding_is_for_granted_addresses() {
         let rule = rule(vec![Condition::Protocol("tcp".into()), ports], Target::Redirect(redirection));
         change(Table::Nat, add("PREROUTING", rule))
     };
+    let low = |first| {
+        let redirection = Redirection { address: "10.70.0.20".into(), ports: Ports { first: 1, last: 1 }, base: None };
+        let to = Condition::ToPorts(Ports { first, last: 2000 });
+        let rule = rule(vec![Condition::Protocol("tcp".into()), to], Target::Redirect(redirection));
+        change(Table::Nat, add("PREROUTING", rule))
+    };
+    // The host's own services stay the host's.
+    assert_eq!(policy.check(&low(1024)), Ok(()));
+    assert_eq!(verdict(&policy, &low(1023)), Some(FailureKind::Denied));
     let masquerade = |from: &str| {
         change(Table::Nat, add("POSTROUTING", rule(vec![Condition::FromNetwork(from.into())], Target::Masquerade)))
     };
@@ -276,6 +285,27 @@ fn port_forwarding_is_for_granted_addresses() {
     let to = |address: &str| rule(vec![Condition::ToNetwork(address.into())], jump("one-1-0-i"));
     assert_eq!(policy.check(&filter(add("opennebula", to("10.70.0.20")))), Ok(()));
     assert_eq!(verdict(&policy, &filter(add("opennebula", to("192.168.0.1")))), Some(FailureKind::Denied));
+    // It could be the host's own address.
+    assert_eq!(verdict(&policy, &filter(add("INPUT", to("10.70.0.20")))), Some(FailureKind::Denied));
+}
+
+#[test]
+fn the_hosts_packet_filter_is_not_opened() {
+    let call = |conditions: Vec<Condition>, position| {
+        let rule = rule(conditions, jump("opennebula"));
+        filter(Change::EnsureJump(PlacedRule { chain: "FORWARD".into(), rule, position }))
+    };
+    let bridges = policy("");
+    assert_eq!(bridges.check(&call(vec![bridged()], Position::Last)), Ok(()));
+    // In front of the host's own rules; and all that is forwarded.
+    assert_eq!(verdict(&bridges, &call(vec![bridged()], Position::First)), Some(FailureKind::Denied));
+    assert_eq!(verdict(&bridges, &call(vec![], Position::Last)), Some(FailureKind::Denied));
+    let routed = policy("routed = true");
+    assert_eq!(routed.check(&call(vec![], Position::Last)), Ok(()));
+    assert_eq!(verdict(&routed, &call(vec![], Position::First)), Some(FailureKind::Denied));
+    // What INPUT sends there is what a guest sends to the host.
+    let accepting = filter(Change::ReplaceChain(chain("one-1-0-o", vec![rule(vec![], Target::Accept)])));
+    assert_eq!(verdict(&routed, &accepting), Some(FailureKind::Denied));
 }
 
 #[test]

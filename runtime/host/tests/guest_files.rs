@@ -3,7 +3,7 @@
 
 mod support;
 
-use remotes_effect::libvirt::{Effect as E, Scope};
+use remotes_effect::libvirt::{CopyTarget, Effect as E, Scope};
 use remotes_effect::policy::{LibvirtGrant, Pattern, Policy};
 use remotes_effect::types::{FailureKind as K, Node};
 use remotes_host::Machine;
@@ -115,4 +115,55 @@ fn what_is_behind_an_image_is_looked_at() {
         world.at("ds/0/bad")
     );
     assert_eq!(outcome(&mut machine, &nested), K::Denied);
+}
+
+/// A name in a header is relative to the name that the image was opened by, as qemu takes it.
+#[test]
+fn a_relative_name_is_read_where_the_image_is_named() {
+    let world = world();
+    world.folder("ds/0/a/b/out").folder("ds/0/a/b/c").folder("ds/0/c");
+    qemu_img(&world.path, &["create", "-q", "-f", "qcow2", "ds/0/a/b/out/base", "8M"]);
+    overlay(&world, "ds/0/a/b/c/image", "../out/base", "qcow2");
+    world.link("ds/0/c/image", "../a/b/c/image");
+    // Where the link is, the same name leads elsewhere, and by one folder less out of the datastore.
+    world.link("ds/0/out", world.at("out")).link("ds/0/image", "a/b/c/image");
+    let mut machine = machine(&world);
+    for (file, expected) in
+        [("ds/0/a/b/c/image", K::Unavailable), ("ds/0/c/image", K::Denied), ("ds/0/image", K::Denied)]
+    {
+        assert_eq!(outcome(&mut machine, &source(&world, file, "qcow2")), expected, "{file}");
+    }
+    overlay(&world, "ds/0/a/b/out/next", "../../out/base", "qcow2");
+    overlay(&world, "ds/0/c/first", "../a/b/out/next", "qcow2");
+    assert_eq!(outcome(&mut machine, &source(&world, "ds/0/c/first", "qcow2")), K::Unavailable);
+}
+
+/// A guest can write such a header into its volume.
+#[test]
+fn on_a_volume_images_are_raw() {
+    let world = world();
+    let mut machine = machine(&world);
+    let volume =
+        |format: &str| format!("<disk type='block'><driver type='{format}'/><source dev='/dev/vg-one-0/lv'/></disk>");
+    for (device, expected) in [(volume("raw"), K::Unavailable), (volume("qcow2"), K::Denied)] {
+        assert_eq!(outcome(&mut machine, &device), expected, "{device}");
+    }
+}
+
+#[test]
+fn the_target_of_a_copy_is_looked_at() {
+    let world = world();
+    overlay(&world, "ds/0/bad", &world.at("out/base"), "qcow2");
+    overlay(&world, "ds/0/good", &world.at("ds/1/base"), "qcow2");
+    let mut machine = machine(&world);
+    for (file, format, expected) in [
+        ("ds/0/bad", "qcow2", K::Denied),
+        ("ds/0/bad", "raw", K::Unavailable),
+        ("ds/0/good", "qcow2", K::Unavailable),
+        ("ds/0/good", "vmdk", K::Denied),
+    ] {
+        let target = CopyTarget { path: world.at(file), format: format.to_owned(), block: false };
+        let copy = E::BlockCopy { on: Node::Here, domain: "one-7".into(), disk: "vda".into(), target, shallow: false };
+        assert_eq!(refused(&mut machine, copy), expected, "{file} as {format}");
+    }
 }

@@ -228,7 +228,7 @@ fn a_chain_through_opennebulas_links_is_flattened() {
         &["create", "-q", "-f", "qcow2", "-b", "disk.0.snap/0", "-F", "qcow2", "disk.0.snap/x"],
     );
     overlay(&world, "ds/0/disk.0.snap/1", "disk.0.snap/0", "qcow2");
-    overlay(&world, "ds/0/disk.0.snap/2", "1", "qcow2");
+    overlay(&world, "ds/0/disk.0.snap/2", "disk.0.snap/1", "qcow2");
     world.link("ds/0/disk.0", "disk.0.snap/2");
     let mut machine = machine(&world);
     done(&mut machine, convert(&world, "ds/0/disk.0", "qcow2", "ds/0/flat", "qcow2"));

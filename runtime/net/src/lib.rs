@@ -9,7 +9,9 @@ mod server;
 mod trust;
 mod watch;
 
-use std::io::{BufRead, Write};
+use std::fs::{DirBuilder, Permissions};
+use std::io::{BufRead, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +32,24 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// How long a client has to greet, and what it gets beyond its deadline, by which every effect has ended.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Makes a folder that nobody but root gets into, in one where nobody else can make any.
+///
+/// # Errors
+/// What the system says.
+pub fn private(folder: &Path) -> Result<(), ServeError> {
+    let system = |source| ServeError::System { what: "the folder of the locks", source };
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => return made.map_err(system),
+    }
+    // Of another version, or made by hand.
+    let found = std::fs::symlink_metadata(folder).map_err(system)?;
+    match found.is_dir() {
+        true => std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(system),
+        false => Err(system(ErrorKind::NotADirectory.into())),
+    }
+}
 
 /// Why the server does not serve.
 #[derive(Debug, Error)]
@@ -75,4 +95,24 @@ pub fn serve(bounds: &Path, turns: &Path, input: &mut impl BufRead, output: &mut
         Server::new(bounds, Privileged::own(deadline), turns)
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn locks_lie_where_nobody_else_gets() {
+        let folder = tempfile::tempdir().unwrap();
+        let turns = folder.path().join("turns");
+        let mode = || std::fs::metadata(&turns).unwrap().permissions().mode() & 0o7777;
+        private(&turns).unwrap();
+        assert_eq!(mode(), 0o700);
+        std::fs::set_permissions(&turns, Permissions::from_mode(0o755)).unwrap();
+        private(&turns).unwrap();
+        assert_eq!(mode(), 0o700);
+        std::os::unix::fs::symlink("/tmp", folder.path().join("link")).unwrap();
+        private(&folder.path().join("link")).unwrap_err();
+    }
 }

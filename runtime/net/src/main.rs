@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use remotes_net::{BOUNDS, serve};
+use remotes_net::{BOUNDS, private, serve};
 
-/// Root's own folder for the lock between changes: nobody else can hold it.
-const TURNS: &str = "/run";
+/// Root's own folder for the locks between changes. Whoever could open one could hold it.
+const TURNS: &str = "/run/remotes-net";
 
 fn main() -> ExitCode {
     if std::env::args_os().len() != 1 {
@@ -18,7 +18,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-    match serve(Path::new(BOUNDS), Path::new(TURNS), &mut input, &mut output) {
+    let turns = Path::new(TURNS);
+    match private(turns).and_then(|()| serve(Path::new(BOUNDS), turns, &mut input, &mut output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("remotes-net: {error}");

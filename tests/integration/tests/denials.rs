@@ -234,6 +234,32 @@ fn what_a_document_names() {
     assert_eq!(scene.domains(), Vec::<String>::new());
 }
 
+/// The machine starts anew with the images of that moment.
+#[test]
+fn images_that_were_exchanged_since_they_were_looked_at() {
+    let scene = Scene::new();
+    let guest = scene.equipped(7);
+    scene.act("snapshot_create", &guest).succeeded("snap-0\n");
+    let secret = scene.path("secret");
+    fs::write(&secret, vec![0; 1 << 20]).unwrap();
+    let (kept, disk) = (file(&guest, "kept"), guest.disk.to_str().unwrap().to_owned());
+    fs::rename(&disk, &kept).unwrap();
+    let behind = ["create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", secret.to_str().unwrap(), &disk, "8M"];
+    system("qemu-img", &behind);
+    scene.forget_journal();
+    let outcome = scene.act("snapshot_revert", &guest);
+    outcome.failed(1);
+    assert!(outcome.says("its backing file"), "{outcome:?}");
+    assert_eq!(scene.state(&guest).as_deref(), Some("running"));
+    let journal = scene.journal();
+    let denial =
+        journal.iter().find(|line| line["failure"]["kind"] == "denied").unwrap_or_else(|| panic!("{journal:?}"));
+    assert_eq!(denial["name"], "libvirt.snapshot-revert", "{denial}");
+    fs::rename(&kept, &disk).unwrap();
+    scene.does("snapshot_revert", &guest);
+    scene.does("cancel", &guest);
+}
+
 #[test]
 fn tools() {
     let scene = Scene::new();

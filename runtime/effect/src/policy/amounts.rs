@@ -1,11 +1,15 @@
 //! Numbers in domain XML that keep libvirt's daemon busy for minutes, or end it, while it reads them: it makes
-//! room for each virtual CPU and thread, and makes every controller up to the one that a disk names.
+//! room for each virtual CPU, thread, port and queue, and makes every controller up to the one that is named.
 
-use roxmltree::Node;
+use roxmltree::{Document, Node};
 
+use super::document::{check_effort, check_encoding};
 use super::exceptions::own_text;
 use super::reach::attribute;
 use crate::types::Failure;
+
+/// Attributes by whose number room is made, or devices up to it.
+const COUNTS: [&str; 6] = ["controller", "index", "ports", "queues", "vectors", "slots"];
 
 /// Digits of a number that is made room for.
 const DIGITS: usize = 4;
@@ -20,11 +24,20 @@ pub(super) fn check_amounts(element: Node<'_, '_>) -> Result<(), Failure> {
     let counted = text.as_deref();
     let in_disk = element.parent().is_some_and(|above| above.tag_name().name() == "disk");
     let disk = attribute(element, "dev").filter(|value| name == "target" && in_disk && far(value));
-    let found = counted.filter(long).or(attribute(element, "controller").filter(long)).or(disk);
+    let attributes = || COUNTS.iter().filter_map(|name| attribute(element, name)).find(|value| long(value));
+    let found = counted.filter(long).or_else(attributes).or(disk);
     match found {
         Some(value) => Err(Failure::invalid(format!("XML: <{name}>: {value:?} is more than any machine has"))),
         None => Ok(()),
     }
+}
+
+/// The same for a whole description of which nothing else matters.
+pub(super) fn check_amounts_of(xml: &str) -> Result<(), Failure> {
+    check_encoding(xml)?;
+    check_effort(xml)?;
+    let document = Document::parse(xml).map_err(|error| Failure::invalid(format!("XML cannot be parsed: {error}")))?;
+    document.descendants().filter(Node::is_element).try_for_each(check_amounts)
 }
 
 /// Whether a disk's name stands for a far number. Each kind's prefix ends with its first `d`: `hd`, `xvd`, `ubd`.

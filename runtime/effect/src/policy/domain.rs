@@ -43,6 +43,21 @@ pub struct NamedFile {
     pub format: Option<String>,
 }
 
+/// The images that a description of libvirt's own names, granted or not: the rest of it is not the driver's, and
+/// has sockets and consoles that libvirt made.
+pub fn named_images(xml: &str) -> Result<Vec<NamedFile>, Failure> {
+    let document = Document::parse(xml).map_err(|error| Failure::invalid(format!("XML cannot be parsed: {error}")))?;
+    let sources = document.descendants().filter(|node| {
+        let holder = node.parent().map(|above| above.tag_name().name());
+        node.tag_name().name() == "source" && matches!(holder, Some("disk" | "backingStore" | "mirror" | "nvram"))
+    });
+    let image = |source: Node<'_, '_>| {
+        let path = attribute(source, "file").or(attribute(source, "dev")).filter(|path| path.starts_with('/'))?;
+        Some(NamedFile { path: path.to_owned(), access: wanted(source), format: format(source, "file") })
+    };
+    Ok(sources.filter_map(image).collect())
+}
+
 /// Checks a description of a whole domain: its name and all that it names. Returns the files, whose paths
 /// are granted; where these lead is for the one to see who can look.
 pub fn check_domain_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Result<Vec<NamedFile>, Failure> {
@@ -76,7 +91,9 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn element(&mut self, element: Node<'_, '_>) -> Result<(), Failure> {
+        check_namespace(element)?;
         check_attributes(element)?;
+        check_children(element)?;
         check_amounts(element)?;
         let name = element.tag_name().name();
         if element.tag_name().namespace().is_some_and(|namespace| namespace.starts_with(EMULATOR_NAMESPACES))
@@ -140,7 +157,8 @@ impl Checker<'_> {
             true => {
                 // The template of firmware variables is copied, the variables themselves are written.
                 let template = element_name == "nvram" && name == "template";
-                self.path(element, value, if template { Access::ReadOnly } else { wanted(element) })
+                let access = if template { Access::ReadOnly } else { wanted(element) };
+                self.path(element, value, access, format(element, name))
             }
             false => Ok(()),
         }
@@ -159,18 +177,20 @@ impl Checker<'_> {
                 Err(Failure::denied(format!("<{name}> {text:?}: expected an absolute path")))
             }
             _ if own() => Ok(()),
-            _ => self.path(element, text, wanted(element)),
+            _ => self.path(element, text, wanted(element), format(element, "")),
         }
     }
 
     /// Storage that is no path: reached by network, or known to the hypervisor's pools only.
     fn storage(&self, element: Node<'_, '_>) -> Result<(), Failure> {
         let protocol = attribute(element, "pool").map_or(attribute(element, "protocol"), |_| Some("volume"));
-        match protocol {
-            Some(protocol) if !self.grant.network_storage.iter().any(|granted| granted == protocol) => {
-                Err(denied(element, &format!("storage by {protocol}"), &format!("{protocol:?} in network-storage")))
-            }
-            _ => Ok(()),
+        let Some(protocol) = protocol else { return Ok(()) };
+        // Whoever serves an image of another format names files of this host in its header.
+        let format = format(element, "").filter(|format| format != "raw");
+        let wanted = format.map_or_else(|| protocol.to_owned(), |format| format!("{protocol}+{format}"));
+        match self.grant.network_storage.contains(&wanted) {
+            true => Ok(()),
+            false => Err(denied(element, &format!("storage by {wanted}"), &format!("{wanted:?} in network-storage"))),
         }
     }
 
@@ -187,7 +207,13 @@ impl Checker<'_> {
         }
     }
 
-    fn path(&mut self, element: Node<'_, '_>, path: &str, wanted: Access) -> Result<(), Failure> {
+    fn path(
+        &mut self,
+        element: Node<'_, '_>,
+        path: &str,
+        wanted: Access,
+        format: Option<String>,
+    ) -> Result<(), Failure> {
         if COMMON_DEVICES.contains(&path) {
             return Ok(());
         }
@@ -195,18 +221,27 @@ impl Checker<'_> {
             message: format!("<{}>: {}", element.tag_name().name(), failure.message),
             ..failure
         })?;
-        self.files.push(NamedFile { path: path.to_owned(), access: wanted, format: format(element) });
+        self.files.push(NamedFile { path: path.to_owned(), access: wanted, format });
         Ok(())
     }
 }
 
-/// The format that a source's image is said to have: a disk's driver says it, of what is behind it the element
-/// `format`.
-fn format(source: Node<'_, '_>) -> Option<String> {
-    let above = source.parent().filter(|_| source.tag_name().name() == "source")?;
-    let wanted = if above.tag_name().name() == "disk" { "driver" } else { "format" };
-    let told = above.children().find(|child| child.tag_name().name() == wanted)?;
-    attribute(told, "type").map(str::to_owned)
+/// The format that the image is said to have which an element names by this attribute, or by its text. A disk's
+/// driver says it, of what is behind it the element `format`, of firmware an attribute.
+fn format(element: Node<'_, '_>, by: &str) -> Option<String> {
+    let own = |element| {
+        let template = if by == "template" { attribute(element, "templateFormat") } else { None };
+        template.or(attribute(element, "format"))
+    };
+    let told = match element.parent().filter(|_| element.tag_name().name() == "source") {
+        None => own(element),
+        Some(above) => {
+            let wanted = if above.tag_name().name() == "disk" { "driver" } else { "format" };
+            let told = above.children().find(|child| child.tag_name().name() == wanted);
+            told.and_then(|told| attribute(told, "type")).or(own(above))
+        }
+    };
+    told.map(str::to_owned)
 }
 
 /// What a guest writes to must be granted for writing: all but the source of a disk or file system that
@@ -215,11 +250,48 @@ fn wanted(element: Node<'_, '_>) -> Access {
     let plain = |node: &Node<'_, '_>, names: &[&str]| {
         node.tag_name().namespace().is_none() && names.contains(&node.tag_name().name())
     };
-    let read = element.ancestors().any(|above| plain(&above, &["loader", "kernel", "initrd", "dtb", "backingStore"]));
-    // Its own disk: a `<readonly/>` further out says nothing.
+    let read = element.ancestors().any(|above| {
+        plain(&above, &["kernel", "initrd", "dtb", "backingStore"]) || plain(&above, &["loader"]) && !is_flash(above)
+    });
+    // Its own disk: a `<readonly/>` further out says nothing, nor does one of a disk that is only named for its
+    // snapshot.
     let storage = element.ancestors().find(|above| plain(above, &["disk", "filesystem"]));
-    let read_only = storage.is_some_and(|storage| storage.children().any(|child| plain(&child, &["readonly"])));
+    let is_device = |storage: &Node<'_, '_>| storage.parent_element().is_none_or(|above| plain(&above, &["devices"]));
+    let says = |storage: Node<'_, '_>| storage.children().any(|child| plain(&child, &["readonly"]));
+    let read_only = storage.filter(is_device).is_some_and(says);
     if read || read_only { Access::ReadOnly } else { Access::ReadWrite }
+}
+
+/// Whether firmware lies in a memory that the guest can write.
+fn is_flash(loader: Node<'_, '_>) -> bool {
+    attribute(loader, "type") == Some("pflash") && attribute(loader, "readonly") != Some("yes")
+}
+
+/// Refuses elements that are neither libvirt's nor an emulator's: libvirt takes some of them for its own, and not
+/// everywhere the same.
+fn check_namespace(element: Node<'_, '_>) -> Result<(), Failure> {
+    match element.tag_name().namespace() {
+        Some(namespace) if !namespace.starts_with(EMULATOR_NAMESPACES) => Err(Failure::invalid(format!(
+            "<{}>: is in the namespace {namespace:?}, which means nothing to libvirt outside of <metadata>",
+            element.tag_name().name()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what says twice what storage is: which of them libvirt takes is not known.
+fn check_children(element: Node<'_, '_>) -> Result<(), Failure> {
+    const STORAGE: [&str; 5] = ["disk", "filesystem", "backingStore", "mirror", "nvram"];
+    if !STORAGE.contains(&element.tag_name().name()) {
+        return Ok(());
+    }
+    let mut names: Vec<&str> =
+        element.children().filter(Node::is_element).map(|child| child.tag_name().name()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Failure::invalid(format!("<{}>: two elements named {}", element.tag_name().name(), pair[0]))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses attributes that libvirt, which does not look at their namespaces, could take for one another.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::pattern::{Pattern, any, listed};
 use crate::iptables::{
-    AddressSet, Change, Condition, Effect, Family, PlacedRule, Position, Rule, Table, TableChange, Target, Transaction,
+    AddressSet, Change, Condition, Effect, Family, PlacedRule, Ports, Position, Rule, Table, TableChange, Target,
+    Transaction,
 };
 use crate::network::names::{self, Network};
 use crate::network::rules;
@@ -27,12 +28,63 @@ pub struct IptablesGrant {
     pub ports: Vec<Pattern>,
     /// Networks of which single addresses may be sent there, redirected and masqueraded.
     pub networks: Vec<String>,
-    /// Whether the table `nat` may be changed: redirections of ports, masquerading.
-    pub port_forwarding: bool,
+    /// Whether all forwarded packets may be sent to a shared chain, which accepts those that no driver's chain
+    /// drops; without it only those that pass a bridge.
+    pub routed: bool,
+    /// Ports of the host that may be redirected to those addresses, `FIRST:LAST` each, with masquerading.
+    pub port_forwarding: Vec<PortRange>,
+}
+
+/// Ports from the first to the last, `FIRST:LAST` in a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    fn holds(self, ports: Ports) -> bool {
+        self.first <= ports.first && ports.first <= ports.last && ports.last <= self.last
+    }
+}
+
+impl TryFrom<String> for PortRange {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let numbers = text.split_once(':').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+        match numbers {
+            Some((first, last)) if first <= last => Ok(Self { first, last }),
+            _ => Err(format!("port-forwarding {text:?}: expected FIRST:LAST, such as \"1024:65535\"")),
+        }
+    }
+}
+
+impl From<PortRange> for String {
+    fn from(range: PortRange) -> Self {
+        format!("{}:{}", range.first, range.last)
+    }
 }
 
 fn denied(what: impl std::fmt::Display, key: &str) -> Failure {
     Failure::denied(format!("{what}; `{key}` under [iptables] in the driver's policy would allow it"))
+}
+
+/// What a rule has to name that leads to a driver's chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Port,
+    PortOrAddress,
+}
+
+impl Scope {
+    fn shown(self) -> &'static str {
+        match self {
+            Self::Port => "a port of a bridge",
+            Self::PortOrAddress => "a port of a bridge or a single address",
+        }
+    }
 }
 
 impl IptablesGrant {
@@ -112,7 +164,7 @@ impl IptablesGrant {
     }
 
     fn check_change(&self, table: &TableChange, change: &Change) -> Result<(), Failure> {
-        if table.table == Table::Nat && !self.port_forwarding {
+        if table.table == Table::Nat && self.port_forwarding.is_empty() {
             return Err(denied("table nat: only filter is granted", "port-forwarding"));
         }
         match change {
@@ -161,7 +213,7 @@ impl IptablesGrant {
             _ if self.owns(chain) => self.check_own_rule(table.family, rule),
             _ => {
                 self.check_caller(chain)?;
-                self.check_call(table.family, chain, rule)
+                self.check_call(table.family, placed)
             }
         }
     }
@@ -175,7 +227,12 @@ impl IptablesGrant {
             }
         }
         match &rule.target {
-            Target::Accept | Target::Drop | Target::Back => Ok(()),
+            Target::Drop | Target::Back => Ok(()),
+            // Called from INPUT, such a chain would let a guest reach what the host keeps from it.
+            Target::Accept => Err(Failure::denied(
+                "a driver's chain drops packets or gives them back; what is left is accepted by the shared chain"
+                    .to_owned(),
+            )),
             Target::Jump(chain) => self.check_own(chain),
             Target::Masquerade | Target::Redirect(_) => {
                 Err(Failure::denied("such a target belongs into table nat".to_owned()))
@@ -190,7 +247,7 @@ impl IptablesGrant {
             Target::Accept if rule.conditions.is_empty() => Ok(()),
             Target::Jump(chain) => {
                 self.check_own(chain)?;
-                self.check_scope(rule)
+                self.check_scope(rule, Scope::PortOrAddress)
             }
             _ => Err(Failure::denied(format!(
                 "a rule of a shared chain leads to a chain of the driver's own, or accepts what is left, not {}",
@@ -200,14 +257,19 @@ impl IptablesGrant {
     }
 
     /// A rule of one of the system's chains.
-    fn check_call(&self, family: Family, caller: &str, rule: &Rule) -> Result<(), Failure> {
+    fn check_call(&self, family: Family, placed: &PlacedRule) -> Result<(), Failure> {
+        let PlacedRule { chain: caller, rule, position } = placed;
         rules::words(rule, family)?;
         match &rule.target {
-            // The shared chain lets through what no chain of a driver drops.
-            Target::Jump(chain) if self.shares(chain) && caller == "FORWARD" => Ok(()),
+            Target::Jump(chain) if self.shares(chain) && caller == "FORWARD" => self.check_shared_call(rule, *position),
+            Target::Jump(chain) if caller == "INPUT" => {
+                self.check_own(chain)?;
+                // An address could be the host's own, or that of who manages it.
+                self.check_scope(rule, Scope::Port)
+            }
             Target::Jump(chain) => {
                 self.check_own(chain)?;
-                self.check_scope(rule)
+                self.check_scope(rule, Scope::PortOrAddress)
             }
             other => Err(Failure::denied(format!(
                 "chain {caller}: a rule there may only lead to the driver's chains, not to {}",
@@ -216,10 +278,23 @@ impl IptablesGrant {
         }
     }
 
+    /// The shared chain lets through what no chain of a driver drops: in front of the host's own rules, or for all
+    /// that is forwarded, that would open the host's packet filter.
+    fn check_shared_call(&self, rule: &Rule, position: Position) -> Result<(), Failure> {
+        if position != Position::Last {
+            return Err(Failure::denied("what leads to the shared chain is the last rule of FORWARD".to_owned()));
+        }
+        let is_bridged = |condition: &Condition| matches!(condition, Condition::Physdev(physdev) if physdev.bridged);
+        match self.routed || rule.conditions.iter().any(is_bridged) {
+            true => Ok(()),
+            false => Err(denied("all forwarded packets: only those that pass a bridge are granted", "routed = true")),
+        }
+    }
+
     /// Only packets of a granted port, or to a granted address, are sent to a driver's chain: it could
     /// cut the host off otherwise.
-    fn check_scope(&self, rule: &Rule) -> Result<(), Failure> {
-        let mut scoped = false;
+    fn check_scope(&self, rule: &Rule, wanted: Scope) -> Result<(), Failure> {
+        let mut is_scoped = false;
         for condition in &rule.conditions {
             match condition {
                 Condition::Physdev(physdev) => {
@@ -227,21 +302,19 @@ impl IptablesGrant {
                         if !any(&self.ports, port) {
                             return Err(denied(format!("port {port}: granted are {}", listed(&self.ports)), "ports"));
                         }
-                        scoped = true;
+                        is_scoped = true;
                     }
                 }
                 Condition::ToNetwork(network) => {
                     self.check_address(network)?;
-                    scoped = true;
+                    is_scoped |= wanted == Scope::PortOrAddress;
                 }
                 _ => {}
             }
         }
-        match scoped {
+        match is_scoped {
             true => Ok(()),
-            false => Err(Failure::denied(
-                "a rule that leads to a driver's chain names a port of a bridge or a single address".to_owned(),
-            )),
+            false => Err(Failure::denied(format!("a rule that leads to a driver's chain names {}", wanted.shown()))),
         }
     }
 
@@ -257,16 +330,32 @@ impl IptablesGrant {
         }
     }
 
+    fn check_ports(&self, ports: Ports) -> Result<(), Failure> {
+        match self.port_forwarding.iter().any(|range| range.holds(ports)) {
+            true => Ok(()),
+            false => {
+                let granted: Vec<String> = self.port_forwarding.iter().map(|range| (*range).into()).collect();
+                let what = format!("ports {}:{}: granted are {}", ports.first, ports.last, granted.join(", "));
+                Err(denied(what, "port-forwarding"))
+            }
+        }
+    }
+
     fn check_forwarding(&self, family: Family, chain: &str, rule: &Rule) -> Result<(), Failure> {
         rules::words(rule, family)?;
         let has = |wanted: fn(&Condition) -> bool| rule.conditions.iter().any(wanted);
-        match (&rule.target, chain) {
-            (Target::Redirect(redirection), "PREROUTING")
-                if has(|c| matches!(c, Condition::Protocol(_))) && has(|c| matches!(c, Condition::ToPorts(_))) =>
+        let mut ports = rule.conditions.iter().filter_map(|condition| match condition {
+            Condition::ToPorts(ports) => Some(*ports),
+            _ => None,
+        });
+        match (&rule.target, chain, ports.next()) {
+            (Target::Redirect(redirection), "PREROUTING", Some(ports))
+                if has(|condition| matches!(condition, Condition::Protocol(_))) =>
             {
+                self.check_ports(ports)?;
                 self.check_address(&redirection.address)
             }
-            (Target::Masquerade, "POSTROUTING") => {
+            (Target::Masquerade, "POSTROUTING", _) => {
                 let mut sources = rule.conditions.iter().filter_map(|condition| match condition {
                     Condition::FromNetwork(network) => Some(network),
                     _ => None,
@@ -276,7 +365,7 @@ impl IptablesGrant {
                     None => Err(Failure::denied("masquerading is for single addresses only".to_owned())),
                 }
             }
-            (target, _) => Err(Failure::denied(format!(
+            (target, ..) => Err(Failure::denied(format!(
                 "chain {chain} of table nat: expected redirected ports or masquerading, not {}",
                 rules::target_name(target)
             ))),

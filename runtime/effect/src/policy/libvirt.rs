@@ -3,6 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::amounts::check_amounts_of;
 use super::domain::{check_document, check_domain_document};
 use super::pattern::{Pattern, any, listed};
 use super::{Access, PathGrants};
@@ -26,15 +27,43 @@ pub struct LibvirtGrant {
     /// Programs that a domain may name: emulators, helpers of file systems, scripts of interfaces.
     #[serde(default)]
     pub programs: Vec<Pattern>,
+    /// What may be done to domains.
+    #[serde(default)]
+    pub access: DomainAccess,
     /// Kinds of host devices that a domain may have: `pci`, `mdev`, `usb`, `redirdev`; `seclabel` to set labels.
     #[serde(default)]
     pub host_devices: Vec<String>,
-    /// Protocols of storage reached by network: `rbd`, `iscsi`, `gluster`, `sheepdog`, …
+    /// Protocols of storage reached by network: `rbd`, `iscsi`, `gluster`, `sheepdog`, … for raw images;
+    /// `gluster+qcow2` for images of another format.
     #[serde(default)]
     pub network_storage: Vec<String>,
     /// Whether elements of the emulators' own namespaces (`qemu:commandline`) may pass options unseen.
     #[serde(default)]
     pub emulator_options: bool,
+}
+
+/// What may be done to the domains of a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DomainAccess {
+    /// They may be looked at.
+    Look,
+    /// Bandwidth of their interfaces may be set as well.
+    Bandwidth,
+    /// Everything.
+    #[default]
+    Full,
+}
+
+impl DomainAccess {
+    /// As a policy spells it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::Bandwidth => "bandwidth",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// A command of the guest agent. Parsed strictly: of a key that is there twice, another parser might take
@@ -111,6 +140,18 @@ impl LibvirtGrant {
 
     /// Checks everything that the effect itself shows.
     pub(super) fn check(&self, effect: &Effect, paths: &PathGrants) -> Result<(), Failure> {
+        let wanted = match effect {
+            Effect::SetBandwidth { .. } => DomainAccess::Bandwidth,
+            effect if effect.changes() => DomainAccess::Full,
+            _ => DomainAccess::Look,
+        };
+        if wanted > self.access {
+            let (granted, wanted) = (self.access.name(), wanted.name());
+            return Err(Failure::denied(format!(
+                "a change of a domain: granted is {granted:?}; `access = {wanted:?}` under [libvirt] in the driver's \
+                 policy would allow it"
+            )));
+        }
         match effect {
             Effect::Create { xml, .. } | Effect::Define { xml, .. } => {
                 check_domain_document(self, paths, xml).map(drop)
@@ -127,7 +168,6 @@ impl LibvirtGrant {
             | Effect::Resume { domain, .. }
             | Effect::WakeUp { domain, .. }
             | Effect::SyncTime { domain, .. }
-            | Effect::DetachDevice { domain, .. }
             | Effect::ResizeBlock { domain, .. }
             | Effect::SetVcpus { domain, .. }
             | Effect::SetMemory { domain, .. }
@@ -148,6 +188,11 @@ impl LibvirtGrant {
             | Effect::CheckpointXml { domain, .. }
             | Effect::CheckpointDelete { domain, .. }
             | Effect::SetBandwidth { domain, .. } => self.check_reference(domain),
+            // What goes may name anything.
+            Effect::DetachDevice { domain, xml, .. } => {
+                self.check_reference(domain)?;
+                check_amounts_of(xml)
+            }
             Effect::AttachDevice { domain, xml, .. }
             | Effect::UpdateDevice { domain, xml, .. }
             | Effect::SnapshotCreate { domain, xml, .. }

@@ -39,10 +39,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use document::{check_encoding, domain_name};
-pub use domain::{NamedFile, check_document, check_domain_document};
+pub use domain::{NamedFile, check_document, check_domain_document, named_images};
 pub use file::{PolicyError, Source};
 pub use iptables::IptablesGrant;
-pub use libvirt::{LibvirtGrant, is_uuid};
+pub use libvirt::{DomainAccess, LibvirtGrant, is_uuid};
 pub use limits::Limits;
 pub use links::LinksGrant;
 pub use openvswitch::OpenvswitchGrant;

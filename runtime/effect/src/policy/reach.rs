@@ -3,6 +3,8 @@
 
 use roxmltree::Node;
 
+use super::exceptions::own_text;
+
 /// What an element would give the guest of its host.
 pub(super) struct Reach<'a> {
     /// as `host-devices` spells it
@@ -34,6 +36,9 @@ pub(super) fn reach<'a>(element: Node<'a, '_>) -> Option<Reach<'a>> {
         "ip" | "route" if within(element, "source") => ("host-network", "addresses and routes of the host"),
         "source" if kind == "pci" || attribute(element, "namespace").is_some() => ("pci", "a device of the host"),
         "source" if attribute(element, "service").is_some() => ("host-network", "a connection of the host"),
+        "source" if is("mode", "passthrough") && within(element, "interface") => ("passthrough", "a link of the host"),
+        "backend" if kind == "passt" => ("host-network", "the host's own network"),
+        "portForward" => ("host-network", "ports of the host"),
         "disk" if is("device", "lun") || is("rawio", "yes") || is("sgio", "unfiltered") => {
             ("scsi", "raw commands to a device")
         }
@@ -52,6 +57,13 @@ pub(super) fn reach<'a>(element: Node<'a, '_>) -> Option<Reach<'a>> {
         "graphics" if HOST_DISPLAYS.contains(&kind) => ("display", "the host's display"),
         "driver" if is("name", "vhostuser") && within(element, "video") => ("gpu", "the host's GPU"),
         "driver" if attribute(element, "model").is_some() => ("module", "a kernel module"),
+        // A guest that ends, or hangs, then has a file of its memory's size written each time.
+        "watchdog" if is("action", "dump") => ("coredump", "files with the guest's memory"),
+        "on_crash" if own_text(element).starts_with("coredump") => ("coredump", "files with the guest's memory"),
+        "vcpusched" | "iothreadsched" | "emulatorsched" if attribute(element, "scheduler").is_some_and(is_realtime) => {
+            ("realtime", "processor time before the host's own")
+        }
+        "locked" => ("locked-memory", "memory that the host cannot take back"),
         _ => return None,
     };
     Some(Reach { kind, what })
@@ -60,6 +72,10 @@ pub(super) fn reach<'a>(element: Node<'a, '_>) -> Option<Reach<'a>> {
 /// The attribute of this local name. That there is but one is checked for all elements.
 pub(super) fn attribute<'a>(element: Node<'a, '_>, name: &str) -> Option<&'a str> {
     element.attributes().find(|attribute| attribute.name() == name).map(|attribute| attribute.value())
+}
+
+fn is_realtime(scheduler: &str) -> bool {
+    !matches!(scheduler, "batch" | "idle")
 }
 
 fn within(element: Node<'_, '_>, parent: &str) -> bool {

@@ -1,5 +1,8 @@
 //! An image with everything behind it, each file found below the granted folders and held by a
 //! descriptor: qemu gets descriptors for all of them, and follows no name that a header holds.
+//!
+//! A name in a header that is relative stands in the folder of the name by which its image was opened, as qemu and
+//! libvirt take it, and not where that image really is.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,13 +25,17 @@ const MAX_LAYERS: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Layer {
     image: Found,
+    /// the name by which it was opened
+    name: Vec<u8>,
     data: Option<Found>,
     pub header: Header,
 }
 
 impl Layer {
-    /// Looks at the header of an image of which the format is known, or else found out by the header.
-    pub fn open(jail: &Jail, image: Found, path: &str, format: Option<Format>) -> Result<Self, Failure> {
+    /// Looks at the header of an image, opened by `name`, of which the format is known, or else found out by the
+    /// header.
+    pub fn open(jail: &Jail, image: Found, name: &[u8], format: Option<Format>) -> Result<Self, Failure> {
+        let path = &image.shown();
         let image = disk(image, path)?;
         let header = match format {
             // What a raw image begins with belongs to the guest.
@@ -53,20 +60,23 @@ impl Layer {
             )));
         }
         let data = match &header.data_file {
-            Some(name) => {
-                let name = local(path, "data file", name)?;
-                Some(disk(jail.referred(&image, name).map_err(|failure| naming(path, "data file", failure))?, path)?)
+            Some(reference) => {
+                let data = beside(name, local(path, "data file", reference)?);
+                Some(disk(jail.named(&data).map_err(|failure| naming(path, "data file", failure))?, path)?)
             }
             None => None,
         };
-        Ok(Self { image, data, header })
+        Ok(Self { image, name: name.to_owned(), data, header })
     }
 
-    /// The image behind this one; a failure of kind `not-found` where the file is missing.
-    pub fn backing(&self, jail: &Jail, path: &str) -> Result<Option<Found>, Failure> {
-        let Some(name) = &self.header.backing else { return Ok(None) };
-        let name = local(path, "backing file", name)?;
-        jail.referred(&self.image, name).map(Some).map_err(|failure| naming(path, "backing file", failure))
+    /// The image behind this one, and the name that leads there; a failure of kind `not-found` where the file is
+    /// missing.
+    pub fn backing(&self, jail: &Jail) -> Result<Option<(Found, Vec<u8>)>, Failure> {
+        let Some(reference) = &self.header.backing else { return Ok(None) };
+        let path = &self.image.shown();
+        let name = beside(&self.name, local(path, "backing file", reference)?);
+        let found = jail.named(&name).map_err(|failure| naming(path, "backing file", failure))?;
+        Ok(Some((found, name)))
     }
 
     /// How qemu opens this image, on top of `backing`.
@@ -82,11 +92,11 @@ impl Layer {
     }
 }
 
-/// An image, what is behind it, and so on to the last one.
+/// An image, opened by `path`, what is behind it, and so on to the last one.
 pub(crate) fn chain(jail: &Jail, image: Found, path: &str, format: Format) -> Result<Vec<Layer>, Failure> {
     let mut layers: Vec<Layer> = Vec::new();
-    let mut next = Some((image, format));
-    while let Some((image, format)) = next.take() {
+    let mut next = Some((image, path.as_bytes().to_owned(), format));
+    while let Some((image, name, format)) = next.take() {
         let is_there = layers.iter().any(|layer| layer.image.is(image.stat()));
         if is_there || layers.len() == MAX_LAYERS {
             return Err(Failure::invalid(format!(
@@ -94,18 +104,18 @@ pub(crate) fn chain(jail: &Jail, image: Found, path: &str, format: Format) -> Re
                 shown(path)
             )));
         }
-        let layer_path = image.shown();
-        let layer = Layer::open(jail, image, &layer_path, Some(format))?;
-        if let Some(backing) = layer.backing(jail, &layer_path)? {
-            let name = layer.header.backing_format.as_deref().unwrap_or_default();
-            let format = Format::readable(name).ok_or_else(|| {
+        let layer = Layer::open(jail, image, &name, Some(format))?;
+        if let Some((backing, name)) = layer.backing(jail)? {
+            let format = layer.header.backing_format.as_deref().unwrap_or_default();
+            let format = Format::readable(format).ok_or_else(|| {
                 Failure::invalid(format!(
-                    "{layer_path}: names {:?} as format of its backing file, expected raw, qcow2, vdi, vpc or vhdx; \
+                    "{}: names {:?} as format of its backing file, expected raw, qcow2, vdi, vpc or vhdx; \
                      `qemu-img rebase -u -F FORMAT` sets it",
-                    remotes_effect::text::one_line(name)
+                    layer.image.shown(),
+                    remotes_effect::text::one_line(format)
                 ))
             })?;
-            next = Some((backing, format));
+            next = Some((backing, name, format));
         }
         layers.push(layer);
     }
@@ -135,6 +145,15 @@ fn local<'a>(path: &str, what: &str, name: &'a [u8]) -> Result<&'a [u8], Failure
         _ => return Ok(name),
     };
     Err(Failure::denied(format!("{}: its {what} {problem}: {}", shown(path), shown(OsStr::from_bytes(name)))))
+}
+
+/// What a name in a header stands for, where the image was opened by `image`.
+fn beside(image: &[u8], reference: &[u8]) -> Vec<u8> {
+    let folder = match reference.first() {
+        Some(b'/') => 0,
+        _ => image.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1),
+    };
+    [&image[..folder], reference].concat()
 }
 
 fn naming(path: &str, what: &str, failure: Failure) -> Failure {

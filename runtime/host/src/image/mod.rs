@@ -82,9 +82,9 @@ impl<'a> Images<'a> {
 impl Executor for Images<'_> {
     fn inspect(&mut self, at: &Place) -> Result<Info, Failure> {
         let found = self.jail.find(&at.path, Access::ReadOnly, Last::Follow)?;
-        let layer = Layer::open(self.jail, found, &at.path, None)?;
+        let layer = Layer::open(self.jail, found, at.path.as_bytes(), None)?;
         // Where the backing file is missing, that is for the driver to know, and the name stays.
-        match layer.backing(self.jail, &at.path) {
+        match layer.backing(self.jail) {
             Err(failure) if failure.kind != FailureKind::NotFound => return Err(failure),
             _ => {}
         }

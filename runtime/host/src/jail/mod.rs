@@ -95,11 +95,10 @@ impl Jail {
         }
     }
 
-    /// What a file names relative to its own folder, or absolutely (an image its backing file). Looking
+    /// What an absolute name leads to that may hold `..`, as the system takes it (an image's backing file). Looking
     /// is all that may be done there.
-    pub fn referred(&self, from: &Found, reference: &[u8]) -> Result<Found, Failure> {
-        let position = from.position();
-        self.lead(&position[..position.len().saturating_sub(1)], reference, Last::Follow, Access::ReadOnly)
+    pub fn named(&self, name: &[u8]) -> Result<Found, Failure> {
+        self.lead(&[], name, Last::Follow, Access::ReadOnly)
     }
 
     /// Whether a link in this folder may have this target, of which nothing need be there yet: it must lie

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use remotes_effect::libvirt::Effect;
-use remotes_effect::policy::{Access, NamedFile, Policy, check_document};
+use remotes_effect::policy::{Access, NamedFile, Policy, check_document, named_images};
 use remotes_effect::types::{Failure, FailureKind};
 use rustix::fs::FileType;
 
@@ -40,19 +40,46 @@ pub(super) fn check(jail: &Jail, policy: &Policy, xml: &str) -> Result<(), Failu
     files.iter().try_for_each(|file| check_file(jail, policy, file))
 }
 
-fn check_file(jail: &Jail, policy: &Policy, file: &NamedFile) -> Result<(), Failure> {
+/// The same for the images of a description that is libvirt's own.
+pub(super) fn check_images(jail: &Jail, policy: &Policy, xml: &str) -> Result<(), Failure> {
+    named_images(xml)?.iter().try_for_each(|file| check_file(jail, policy, file))
+}
+
+/// Refuses a file by which the hypervisor would reach beyond the granted folders.
+pub(super) fn check_file(jail: &Jail, policy: &Policy, file: &NamedFile) -> Result<(), Failure> {
     if file.path.starts_with(DEVICES) {
-        return Ok(());
+        return check_device(file);
     }
     match jail.find(&file.path, file.access, Last::Follow) {
+        Ok(found) if found.kind() == FileType::BlockDevice => check_device(file),
         Ok(found) => check_image(jail, found, file),
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
         // Volumes are reached by links of the datastore's, and by more below /dev.
         Err(failure) => match device(jail, &file.path)? {
-            Some(device) => policy.paths.check(&device, file.access),
+            Some(device) => {
+                check_device(file)?;
+                policy.paths.check(&device, file.access)
+            }
             None => Err(failure),
         },
     }
+}
+
+/// What a guest has written to its volume could be the header of an image, which names files.
+fn check_device(file: &NamedFile) -> Result<(), Failure> {
+    match &file.format {
+        Some(name) if !is_plain(name) => Err(Failure::denied(format!(
+            "{}: is a device and said to hold an image of format {}; only raw ones are used there",
+            shown(&file.path),
+            shown(name)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an image of this format names no other files.
+fn is_plain(format: &str) -> bool {
+    matches!(format, "raw" | "luks")
 }
 
 /// The path below `/dev` that a link leads to, by itself or by others.
@@ -78,8 +105,8 @@ fn device(jail: &Jail, path: &str) -> Result<Option<String>, Failure> {
 
 /// What a qcow2 image's header names is opened, and what the next one's names, and so on.
 fn check_image(jail: &Jail, image: Found, file: &NamedFile) -> Result<(), Failure> {
-    let format = match file.format.as_deref() {
-        None | Some("raw" | "luks") => return Ok(()),
+    let format = match file.format.as_deref().filter(|name| !is_plain(name)) {
+        None => return Ok(()),
         Some(name) => Format::readable(name).ok_or_else(|| {
             Failure::denied(format!(
                 "{}: an image of format {} may name files of its own; convert it to qcow2 or raw first",

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use remotes_effect::deadline::Deadline;
-use remotes_effect::policy::Policy;
+use remotes_effect::policy::{Access, NamedFile, Policy};
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect, libvirt};
 
@@ -76,11 +76,36 @@ impl Libvirt {
                         files::check(jail, &self.policy, &saved?)?;
                     }
                 }
+                // The machine starts anew with what its images are now, in the state that the snapshot has.
+                libvirt::Effect::SnapshotRevert { on, domain, snapshot, .. } => {
+                    let (on, domain) = (on.clone(), domain.clone());
+                    let snapshot = snapshot.clone();
+                    self.check_described(jail, libvirt::Effect::Xml { on: on.clone(), domain: domain.clone() })?;
+                    self.check_described(jail, libvirt::Effect::SnapshotXml { on, domain, snapshot })?;
+                }
+                // The other host's hypervisor opens them anew.
+                libvirt::Effect::Migrate { on, domain, .. } => {
+                    self.check_described(jail, libvirt::Effect::Xml { on: on.clone(), domain: domain.clone() })?;
+                }
+                libvirt::Effect::BlockCopy { target, .. } => {
+                    let (path, format) = (target.path.clone(), Some(target.format.clone()));
+                    files::check_file(jail, &self.policy, &NamedFile { path, access: Access::ReadWrite, format })?;
+                }
                 effect => {
                     files::description(effect).map_or(Ok(()), |xml| files::check(jail, &self.policy, xml))?;
                 }
             }
         }
         self.server.call(&Effect::Libvirt(effect.clone()))
+    }
+
+    /// Looks at the files that a description of libvirt's own names. Whether there is one is for what follows to say.
+    fn check_described(&mut self, jail: &Jail, description: libvirt::Effect) -> Result<(), Failure> {
+        match self.server.call(&Effect::Libvirt(description))? {
+            Answer::Libvirt(libvirt::Answer::Xml(Ok(xml)) | libvirt::Answer::SnapshotXml(Ok(xml))) => {
+                files::check_images(jail, &self.policy, &xml)
+            }
+            _ => Ok(()),
+        }
     }
 }

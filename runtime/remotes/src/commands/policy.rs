@@ -121,7 +121,9 @@ fn network(policy: &Policy) {
         println!("  sets             {}", patterns(&grant.sets));
         println!("  for ports        {}", patterns(&grant.ports));
         println!("  for addresses    {}", words(&grant.networks));
-        println!("  port forwarding  {}", if grant.port_forwarding { "yes" } else { "no" });
+        let ports: Vec<String> = grant.port_forwarding.iter().map(|range| (*range).into()).collect();
+        println!("  port forwarding  {}", if ports.is_empty() { "no".to_owned() } else { ports.join(", ") });
+        println!("  routed           {}", if grant.routed { "yes" } else { "no" });
     }
     if !policy.locks.is_empty() || !policy.hooks.is_empty() {
         println!("\nlocks              {}", patterns(&policy.locks));
