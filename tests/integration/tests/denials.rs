@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use remotes_integration::scene::{file, folder, stdin};
+use remotes_integration::scene::{file, folder, stdin, system};
 use remotes_integration::{Outcome, Scene, Snapshot, Tree};
 use remotes_test_support::Guest;
 use toml::{Table, Value};
