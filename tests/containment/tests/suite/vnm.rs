@@ -7,16 +7,18 @@ use std::time::Duration;
 use remotes_containment::guest::{
     Guest, VNM_DISGUISED_LINK, VNM_FOREIGN_BRIDGE, VNM_FOREIGN_CHAIN, VNM_FOREIGN_HOOK, VNM_FOREIGN_JUMP,
     VNM_FOREIGN_LINK, VNM_FOREIGN_LOCK, VNM_FOREIGN_PORT, VNM_FOREIGN_PROXY, VNM_FOREIGN_ROUTE, VNM_FOREIGN_SET,
-    VNM_FOREIGN_UPLINK, VNM_FOREIGN_VLANS, VNM_LINK_NAMES, VNM_LINK_SETTINGS, VNM_PORT_FORWARDING, VNM_PROXY_INJECTION,
-    VNM_RULE_INJECTION, VNM_SYSTEM_RULES, VNM_WIDE_REMOVAL,
+    VNM_FOREIGN_UPLINK, VNM_FOREIGN_VLANS, VNM_LINK_NAMES, VNM_LINK_SETTINGS, VNM_MACHINES, VNM_OPENED_HOST,
+    VNM_PORT_FORWARDING, VNM_PROXY_INJECTION, VNM_RULE_INJECTION, VNM_SYSTEM_RULES, VNM_WIDE_REMOVAL,
 };
 use remotes_containment::{Ended, Grounds, Trial};
 use remotes_effect::deadline::Deadline;
+use remotes_effect::libvirt::State as DomainState;
 use remotes_effect::types::{Failure, FailureKind};
 use remotes_effect::{Answer, Effect, Executor};
 use remotes_host::network::privileged::Privileged;
 use remotes_net::{Bounds, Server};
 use remotes_network_tests::{State, isolated, sh};
+use remotes_simulation::Simulation;
 
 /// What comes with the drivers.
 const USUAL: &str = "hooks = [\"pre\"]\nlocks = [\"vnmmad::*\"]\n[links]\nbridges = [\"onebr*\", \"br[0-9]*\"]\n\
@@ -136,6 +138,7 @@ network_guests! {
     vnm_foreign_chain VNM_FOREIGN_CHAIN 32 ["chain DOCKER: granted are one-*", "chain INPUT", "chain opennebula", "`callers`"],
     vnm_wide_removal VNM_WIDE_REMOVAL 16 ["chain one: granted are", "set one: granted are"],
     vnm_system_rules VNM_SYSTEM_RULES 216 ["a rule there may only lead to", "names a port of a bridge", "is its last rule"],
+    vnm_opened_host VNM_OPENED_HOST 20 ["is the last rule of FORWARD", "names a port of a bridge", "drops packets or gives"],
     vnm_foreign_jump VNM_FOREIGN_JUMP 11 ["chain DOCKER", "set docker-set", "belongs into table nat"],
     vnm_rule_injection VNM_RULE_INJECTION 59 ["expected 1 to 20 letters", "expected six pairs", "a rule has 1 to 15 ports"],
     vnm_port_forwarding VNM_PORT_FORWARDING 21 ["table nat: only filter is granted", "`port-forwarding`"],
@@ -152,4 +155,23 @@ pub fn vnm_foreign_hook() {
 #[test]
 pub fn vnm_foreign_lock() {
     attempt(VNM_FOREIGN_LOCK, 9, &["lock vlantagdriver: granted are", "expected 1 to 64 letters"]);
+}
+
+/// It may look at the machine, and nothing it does to it happens.
+#[test]
+pub fn vnm_machines() {
+    const MACHINE: &str = "<domain type='kvm'><name>one-8</name><memory>1</memory></domain>";
+    let grant = "[libvirt]\nuris = [\"qemu:///system\"]\ndomains = [\"one-*\"]\naccess = \"look\"\n";
+    let before = Simulation::new().domain(MACHINE, DomainState::Running);
+    let ended = Trial::of(VNM_MACHINES).granting(&format!("{USUAL}{grant}")).pre().on(before.clone());
+    ended.assert_done();
+    let changes = ended.journal.entries.iter().filter(|entry| entry.effect.changes()).count();
+    assert_eq!(changes, 7);
+    for entry in ended.journal.entries.iter().filter(|entry| entry.effect.changes()) {
+        let failure = entry.answer.as_ref().and_then(Answer::failure).unwrap();
+        assert_eq!(failure.kind, FailureKind::Denied, "{failure:?}");
+        assert!(failure.message.contains("`access = \""), "{failure:?}");
+    }
+    assert!(ended.journal.failures("libvirt.find").is_empty());
+    assert_eq!(ended.executor.here, before.here);
 }
