@@ -1,9 +1,9 @@
-# A kernel of Debian's for the machine in which `make test-kernel` tries the network drivers. It is
-# unpacked below the target folder and never installed.
+# A kernel of Debian's for the machines in which tests try network drivers and hot-plugging, and QEMU's guest agent
+# for them. They are unpacked below the target folder and never installed.
 
 kernel_present() {
     kernel_wanted || return 0
-    ls "$target"/kernel/boot/vmlinuz-* >/dev/null 2>&1
+    ls "$target"/kernel/boot/vmlinuz-* "$target/kernel/usr/sbin/qemu-ga" >/dev/null 2>&1
 }
 
 # Debian has kernels for clouds, which are small, on these; QEMU's emulation of others is not set up.
@@ -17,18 +17,20 @@ unpack_kernel() {
     # The package by this name is empty but for the one that it depends on, which has the version in its own.
     package=$(LC_ALL=C apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^  Depends: //p' | head -n 1)
     if [ -z "$package" ]; then
-        say "apt knows no linux-image-cloud-amd64: make test-kernel will be skipped"
+        say "apt knows no linux-image-cloud-amd64: tests with a kernel of their own will be skipped"
         return 0
     fi
-    step "unpacking $package (not installing it)"
+    step "unpacking $package and qemu-guest-agent (not installing them)"
     rm -rf "$target/kernel" "$target/kernel.new"
-    mkdir -p "$target/kernel.new/package"
-    if ! (cd "$target/kernel.new/package" && apt-get download "$package") >"$target/apt.log" 2>&1; then
+    mkdir -p "$target/kernel.new/packages"
+    if ! (cd "$target/kernel.new/packages" && apt-get download "$package" qemu-guest-agent) >"$target/apt.log" 2>&1; then
         tail -n 12 "$target/apt.log" | sed 's/^/    /' >&2
-        say "$package cannot be downloaded: make test-kernel will be skipped"
+        say "they cannot be downloaded: tests with a kernel of their own will be skipped"
         return 0
     fi
-    dpkg -x "$target"/kernel.new/package/*.deb "$target/kernel.new"
-    rm -r "$target/kernel.new/package"
+    for file in "$target"/kernel.new/packages/*.deb; do
+        dpkg -x "$file" "$target/kernel.new"
+    done
+    rm -r "$target/kernel.new/packages"
     mv "$target/kernel.new" "$target/kernel"
 }

@@ -13,7 +13,8 @@ use remotes_effect::libvirt::{Executor as _, Scope};
 use remotes_effect::policy::check_document;
 use remotes_effect::types::FailureKind;
 use remotes_libvirt::Session;
-use remotes_test_support::{Guest, PrivateLibvirt, until};
+use remotes_test_support::linux::{LinuxGuest, MOUNTED};
+use remotes_test_support::{Guest, PrivateLibvirt, skipped, until};
 use support::{HERE, copy_target, policy, session, session_under};
 
 /// Longer than any guest that answers takes.
@@ -233,6 +234,29 @@ fn without_an_agent_nothing_is_frozen() {
     ] {
         assert_eq!(failure.kind, FailureKind::Unavailable, "{failure}");
     }
+}
+
+#[test]
+fn an_agent_freezes_thaws_and_sets_the_clock() {
+    let libvirt = PrivateLibvirt::start().unwrap();
+    let guest = Guest::new(&libvirt, 15).unwrap();
+    let Some(linux) = LinuxGuest::in_folder(&libvirt.guests()) else {
+        return skipped("there is no kernel for a guest; run `make setup`");
+    };
+    std::fs::File::create(&guest.disk).unwrap().set_len(16 << 20).unwrap();
+    let made = Command::new("/sbin/mke2fs").args(["-q", "-F", "-t", "ext4"]).arg(&guest.disk).status().unwrap();
+    assert!(made.success(), "mke2fs: {made}");
+    let mut session = session(libvirt.uri(), &libvirt.guests());
+    session.create(&HERE, &linux.xml(&guest), false).unwrap();
+    linux.wait_up(&guest, || session.xml(&HERE, &guest.name).unwrap()).unwrap();
+    // Frozen twice is an error, and thawed twice is none.
+    assert_eq!(session.freeze(&HERE, &guest.name, &[]).unwrap(), 1);
+    assert!(session.freeze(&HERE, &guest.name, &[]).is_err());
+    assert_eq!(session.thaw(&HERE, &guest.name, &[]).unwrap(), 1);
+    assert_eq!(session.thaw(&HERE, &guest.name, &[]).unwrap(), 0);
+    assert_eq!(session.freeze(&HERE, &guest.name, &[MOUNTED.to_owned()]).unwrap(), 1);
+    assert_eq!(session.thaw(&HERE, &guest.name, &[]).unwrap(), 1);
+    session.sync_time(&HERE, &guest.name).unwrap();
 }
 
 #[test]

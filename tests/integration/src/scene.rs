@@ -94,6 +94,19 @@ impl Scene {
         command
     }
 
+    /// The same where `/run` is a folder of the test's, with OpenNebula's own in it: commands in guests leave their
+    /// process ids there.
+    pub fn command_with_run(&self, action: &str, arguments: &[&str]) -> Command {
+        const MOUNTED: &str = "mount --bind \"$1\" /run && shift && exec \"$@\"";
+        let run = self.path("run");
+        std::fs::create_dir_all(run.join("one")).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNTED, "run"]).arg(run);
+        command.arg(self.tree.stub(action)).args(arguments);
+        self.environment(&mut command);
+        command
+    }
+
     /// What an action's process finds around it: folders of the test's own.
     pub fn environment(&self, command: &mut Command) {
         command.env("HOME", self.path("home")).env("XDG_CACHE_HOME", self.path("cache"));

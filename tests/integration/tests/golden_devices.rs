@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
-use std::process::Command;
 
 use remotes_integration::recorded::{Recorded, call, machine, placed, recorded};
 use remotes_integration::scene::{equipped, system};
@@ -133,10 +132,8 @@ fn commands() {
     let scene = Scene::new();
     for recorded in recorded(&["exec"]) {
         let guest = running(&scene, &recorded);
-        let mut command = Command::new(scene.tree.stub("exec"));
-        command.args(&recorded.argv);
-        scene.environment(&mut command);
-        let outcome = Outcome::of(&mut command, &recorded.stdin);
+        let arguments: Vec<&str> = recorded.argv.iter().map(String::as_str).collect();
+        let outcome = Outcome::of(&mut scene.command_with_run("exec", &arguments), &recorded.stdin);
         assert!(outcome.failed(recorded.exit).says("Guest agent is not responding"), "{outcome:?}");
         scene.destroy(&guest);
     }

@@ -1,10 +1,8 @@
 //! What the machine has in its memory: a remotes tree, the tools that the runtime calls, modules, cases.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use crate::Kernel;
-use crate::archive::Archive;
+use remotes_test_support::linux::{Archive, Kernel, libraries, program};
 
 /// Modules for links, for rules, and for Open vSwitch. The kernel asks for none by itself here.
 const MODULES: [&str; 23] = [
@@ -113,27 +111,6 @@ pub fn image(kernel: &Kernel, init: &Path, tree: &Path, golden: &Path) -> Vec<u8
     image.copy_all(tree, Path::new("/var/tmp/one"));
     image.copy_all(golden, Path::new("/golden"));
     image.finish()
-}
-
-/// The place of a file once the links among its folders are followed: `/usr/bin/sh` of `/bin/sh`.
-fn place(path: &Path) -> PathBuf {
-    path.parent().unwrap().canonicalize().unwrap().join(path.file_name().unwrap())
-}
-
-/// A program by its path, with its libraries, at the same path.
-fn program(image: &mut Archive, path: &Path) {
-    libraries(image, path);
-    image.copy(path, &place(path));
-}
-
-/// The libraries of a program, and its loader.
-fn libraries(image: &mut Archive, program: &Path) {
-    let output = Command::new("ldd").arg(program).output().expect("ldd");
-    assert!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&output.stdout));
-    for word in String::from_utf8_lossy(&output.stdout).split_whitespace().filter(|word| word.starts_with('/')) {
-        let path = Path::new(word);
-        image.copy(path, &place(path));
-    }
 }
 
 /// iptables with its extensions, which it loads by name.

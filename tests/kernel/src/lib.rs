@@ -4,14 +4,12 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod archive;
 mod image;
-mod kernel;
 mod machine;
 
 pub use image::{bare, image};
-pub use kernel::Kernel;
 pub use machine::{Console, boot};
+pub use remotes_test_support::linux::Kernel;
 
 /// What the machine's first process prints before the name of a case that begins.
 pub const BEGUN: &str = "begun: ";

@@ -24,18 +24,10 @@ pub use elsewhere::Elsewhere;
 pub use grounds::{Grounds, Outcome, sh};
 pub use node::node;
 pub use proxied::{Nft, ProxyState, by_hand, daemon_calls, install_stand_ins, proxied, recorded_script};
+pub use remotes_test_support::skipped;
 pub use state::State;
 pub use switch::{SwitchState, switched, until};
 pub use wired::Wired;
-
-/// Says why a test has nothing to say. Where everything has to be seen, that is a failure.
-///
-/// # Panics
-/// Under `CI=true`.
-pub fn skipped(why: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{why}");
-    eprintln!("skipped: {why}");
-}
 
 /// Runs a test in a network namespace of its own, which goes with the thread.
 pub fn isolated(test: impl FnOnce() + Send + 'static) {

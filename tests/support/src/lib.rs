@@ -16,7 +16,9 @@
 mod build;
 mod daemon;
 mod guest;
+pub mod linux;
 mod pair;
+mod skip;
 mod sshd;
 mod wait;
 
@@ -24,5 +26,6 @@ pub use build::{build_folder, dist};
 pub use daemon::PrivateLibvirt;
 pub use guest::{Format, Guest, guest_disk};
 pub use pair::{Pair, Side};
+pub use skip::skipped;
 pub use sshd::Sshd;
 pub use wait::until;
