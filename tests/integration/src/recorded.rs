@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use remotes_test_support::Guest;
 use serde::Deserialize;
 
+use crate::scene::{equipped, system};
 use crate::{Outcome, Scene};
 
 /// One call.
@@ -111,11 +111,23 @@ pub fn machine(scene: &Scene, call: &Recorded) -> Guest {
     Guest { uuid: uuid.unwrap_or(deploy_id).to_owned(), ..guest }
 }
 
+/// The machine that a call is about, running, with a medium in its drive and a disk that may be plugged in.
+pub fn running(scene: &Scene, recorded: &Recorded) -> Guest {
+    let guest = machine(scene, recorded);
+    let format = recorded.format(2).unwrap_or("raw");
+    system("qemu-img", &["create", "-q", "-f", format, guest.folder.join("disk.2").to_str().unwrap(), "32M"]);
+    fs::write(guest.folder.join("deployment"), equipped(&guest)).unwrap();
+    let deployment = guest.folder.join("deployment");
+    let outcome = scene.virsh(&["create", deployment.to_str().unwrap()]);
+    assert_eq!(outcome.code, 0, "{}: {outcome:?}", recorded.file);
+    guest.wait_up(1).unwrap();
+    guest
+}
+
 /// Makes the call with its own arguments and standard input.
 pub fn call(scene: &Scene, call: &Recorded, stdin: &str) -> Outcome {
-    let mut command = Command::new(scene.tree.stub(call.action()));
-    command.args(call.argv.iter().map(|argument| placed(scene, argument)));
-    scene.environment(&mut command);
+    let arguments = call.argv.iter().map(|argument| placed(scene, argument));
+    let mut command = scene.called(scene.tree.stub(call.action()), arguments);
     let outcome = Outcome::of(&mut command, stdin);
     assert_eq!((outcome.code, &outcome.stdout), (call.exit, &call.stdout), "{}: {outcome:?}", call.file);
     match call.exit {

@@ -1,9 +1,10 @@
 //! A tree, a private libvirtd, and machines to call actions on.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use remotes_test_support::{Guest, PrivateLibvirt, until};
+use remotes_test_support::{Guest, PrivateLibvirt, skipped, until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -28,9 +29,23 @@ impl Scene {
         Self::with(folder, tree)
     }
 
+    /// The same where the daemon is a host's own, with bridges; none where this user cannot make a host.
+    pub fn host() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            skipped("a host with bridges needs root, who may make one");
+            return None;
+        }
+        let folder = folder();
+        let tree = Tree::install(&folder.path().join("remotes"));
+        Some(Self::on(PrivateLibvirt::start_system().unwrap(), folder, tree))
+    }
+
     /// The same with a tree that is there, in this folder.
     pub fn with(folder: TempDir, tree: Tree) -> Self {
-        let libvirt = PrivateLibvirt::start().unwrap();
+        Self::on(PrivateLibvirt::start().unwrap(), folder, tree)
+    }
+
+    fn on(libvirt: PrivateLibvirt, folder: TempDir, tree: Tree) -> Self {
         let scene = Self { libvirt, tree, folder };
         std::fs::create_dir(scene.path("datastores")).unwrap();
         scene.grant(&scene.tree);
@@ -88,8 +103,14 @@ impl Scene {
 
     /// The stub of an action with its arguments as oned passes them.
     pub fn command(&self, action: &str, guest: &Guest) -> Command {
-        let mut command = Command::new(self.tree.stub(action));
-        command.args(arguments(action, guest));
+        let arguments = arguments(action, guest);
+        self.called(self.tree.stub(action), arguments)
+    }
+
+    /// A stub with these arguments.
+    pub fn called(&self, stub: impl AsRef<OsStr>, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Command {
+        let mut command = self.libvirt.command(stub);
+        command.args(arguments);
         self.environment(&mut command);
         command
     }
@@ -159,7 +180,7 @@ impl Scene {
 
     /// Asks the daemon itself.
     pub fn virsh(&self, arguments: &[&str]) -> Outcome {
-        let mut command = Command::new("virsh");
+        let mut command = self.libvirt.command("virsh");
         command.args(["-q", "-c", self.libvirt.uri()]).args(arguments).envs(self.libvirt.env());
         Outcome::of(&mut command, "")
     }

@@ -40,6 +40,11 @@ impl Tree {
         Self::at(root)
     }
 
+    /// Installs another driver by its own name.
+    pub fn install_also(&self, driver: &str) {
+        run(&["tree", "install", "--driver", driver, self.text()]);
+    }
+
     /// A tree that is there.
     pub fn at(root: &Path) -> Self {
         Self { root: root.to_owned(), name: "vmm/kvm".to_owned() }

@@ -1,28 +1,13 @@
 //! Recorded calls that change a running machine, made again on real ones. `golden.rs` says what is rewritten.
 //!
-//! `attach_nic` is not here: its taps and bridges are root's. It is answered alike against the simulation, as
-//! all recorded calls are, in the tests of vmm/kvm.
+//! `attach_nic` is in `host.rs`: its taps and bridges are root's.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
 
-use remotes_integration::recorded::{Recorded, call, machine, placed, recorded};
-use remotes_integration::scene::{equipped, system};
+use remotes_integration::recorded::{Recorded, call, placed, recorded, running};
 use remotes_integration::{Outcome, Scene};
 use remotes_test_support::Guest;
-
-/// The machine that a call is about, running, with a medium in its drive and a disk that may be plugged in.
-fn running(scene: &Scene, recorded: &Recorded) -> Guest {
-    let guest = machine(scene, recorded);
-    let format = recorded.format(2).unwrap_or("raw");
-    system("qemu-img", &["create", "-q", "-f", format, guest.folder.join("disk.2").to_str().unwrap(), "32M"]);
-    fs::write(guest.folder.join("deployment"), equipped(&guest)).unwrap();
-    let deployment = guest.folder.join("deployment");
-    let outcome = scene.virsh(&["create", deployment.to_str().unwrap()]);
-    assert_eq!(outcome.code, 0, "{}: {outcome:?}", recorded.file);
-    guest.wait_up(1).unwrap();
-    guest
-}
 
 fn again(scene: &Scene, recorded: &Recorded) -> Outcome {
     call(scene, recorded, &placed(scene, &recorded.stdin))

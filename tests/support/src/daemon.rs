@@ -21,6 +21,10 @@ const USER: &str = "1000";
 /// No virtlogd to start and to wait for; no security driver that would relabel files.
 const QEMU_CONFIGURATION: &str = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\n";
 
+/// For the daemon of a host: as the above, guests as root, who runs it, and no control groups, which nobody has set up.
+const SYSTEM_CONFIGURATION: &str = "user = \"root\"\ngroup = \"root\"\ncgroup_controllers = []\nnamespaces = []\n\
+    dynamic_ownership = 0\nremember_owner = 0\n";
+
 /// How many ports a daemon has for guests that arrive: one for memory and one for disks each.
 const PORTS: u16 = 16;
 /// Below these are other programs' ports, above them the kernel's own choices.
@@ -44,6 +48,8 @@ pub struct PrivateLibvirt {
     keeper: Child,
     uri: String,
     folder: TempDir,
+    /// it is a host's own, with a network of its own
+    system: bool,
 }
 
 impl PrivateLibvirt {
@@ -56,12 +62,8 @@ impl PrivateLibvirt {
 
     /// The same with a folder that it sees elsewhere.
     pub(crate) fn start_with(mount: Option<&Mount>) -> io::Result<Self> {
-        // Paths of Unix sockets have at most 107 bytes: libvirt puts some deep below these folders.
-        let folder = tempfile::Builder::new().prefix("lv").tempdir()?;
-        for name in ["home", "run", "cache", "data", "guests", "config/libvirt"] {
-            std::fs::create_dir_all(folder.path().join(name))?;
-        }
-        configure(&folder.path().join("config/libvirt"))?;
+        let folder = folders()?;
+        configure(&folder.path().join("config/libvirt"), "")?;
         let keeper = in_namespaces(mount)
             .args(["--kill-child=KILL", "--mount-proc", "bash", "-c", include_str!("keeper.sh"), "keeper"])
             .arg(folder.path().join("libvirtd.log"))
@@ -73,9 +75,43 @@ impl PrivateLibvirt {
             .stdin(Stdio::piped())
             .spawn()?;
         let uri = format!("qemu+unix:///session?socket={}", socket(folder.path()).display());
-        let mut libvirt = Self { keeper, uri, folder };
+        let mut libvirt = Self { keeper, uri, folder, system: false };
         libvirt.start_daemon()?;
         Ok(libvirt)
+    }
+
+    /// Starts the daemon of a host, `qemu:///system`, in namespaces with a network of its own: its guests have taps
+    /// and bridges. All who have to do with that host are started by [`Self::command`].
+    ///
+    /// Fails where libvirtd is missing or this user is not root.
+    pub fn start_system() -> io::Result<Self> {
+        let folder = folders()?;
+        std::fs::create_dir_all(folder.path().join("run/one"))?;
+        configure(&folder.path().join("config/libvirt"), SYSTEM_CONFIGURATION)?;
+        let keeper = Command::new("unshare")
+            .args(["--mount", "--net", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "bash", "-c"])
+            .args([concat!(include_str!("system.sh"), include_str!("keeper.sh")), "keeper"])
+            .arg(folder.path())
+            .arg(folder.path().join("libvirtd.log"))
+            .arg(folder.path().join("libvirtd.pid"))
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .spawn()?;
+        let mut libvirt = Self { keeper, uri: "qemu:///system".to_owned(), folder, system: true };
+        libvirt.start_daemon()?;
+        Ok(libvirt)
+    }
+
+    /// A program that has to do with this daemon, on its host where it has one.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let first = child(Pid::from_child(&self.keeper), "bash").ok().flatten();
+        let Some(first) = first.filter(|_| self.system) else { return Command::new(program) };
+        let mut command = Command::new("nsenter");
+        let target = first.as_raw_nonzero().to_string();
+        command.args(["--target", &target, "--mount", "--net", "--pid", "--"]).arg(program);
+        command
     }
 
     /// The URI to connect to, good for every user that may enter the folder. (`qemu:///session` would
@@ -189,13 +225,26 @@ fn in_namespaces(mount: Option<&Mount>) -> Command {
     command
 }
 
-/// Configuration with which any two of these daemons take each other for different hosts.
-fn configure(folder: &Path) -> io::Result<()> {
+/// The folders of a daemon.
+fn folders() -> io::Result<TempDir> {
+    // Paths of Unix sockets have at most 107 bytes: libvirt puts some deep below these folders.
+    let folder = tempfile::Builder::new().prefix("lv").tempdir()?;
+    for name in ["home", "run", "cache", "data", "guests", "config/libvirt"] {
+        std::fs::create_dir_all(folder.path().join(name))?;
+    }
+    Ok(folder)
+}
+
+/// Configuration with which any two of these daemons take each other for different hosts; `more` for QEMU.
+fn configure(folder: &Path, more: &str) -> io::Result<()> {
     let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
-    std::fs::write(folder.join("libvirtd.conf"), format!("host_uuid = \"{}\"\n", uuid.trim()))?;
+    std::fs::write(
+        folder.join("libvirtd.conf"),
+        format!("host_uuid = \"{}\"\nauth_unix_rw = \"none\"\n", uuid.trim()),
+    )?;
     let first = free_ports(&uuid)?;
     let ports = format!("migration_port_min = {first}\nmigration_port_max = {}\n", first + PORTS - 1);
-    std::fs::write(folder.join("qemu.conf"), format!("{QEMU_CONFIGURATION}{ports}"))
+    std::fs::write(folder.join("qemu.conf"), format!("{QEMU_CONFIGURATION}{ports}{more}"))
 }
 
 /// The first of [`PORTS`] that nobody uses. Daemons that start at once look at different places, since the
