@@ -247,6 +247,37 @@ fn a_vxlan_is_exchanged() {
     });
 }
 
+/// The kernel has no two VXLANs of one identifier; killed at any moment, the exchange is done by the next call.
+#[test]
+fn a_vxlan_moves_to_another_link() {
+    let driver = "ovswitch_vxlan";
+    let network =
+        |phydev: &str| format!("<PHYDEV>{phydev}</PHYDEV><OUTER_VLAN_ID>900</OUTER_VLAN_ID><VLAN_ID>12</VLAN_ID>");
+    for index in 0.. {
+        let (send, receive) = std::sync::mpsc::channel();
+        switched(move || {
+            let mut grounds = host(&[(7, 1)]);
+            sh("ovs-vsctl --timeout=20 del-port eth1; ip link add eth2 type veth peer name eth2p; ip link set eth2 up");
+            ok(&mut grounds, driver, pre(simple(driver, 7, &network("eth1"))));
+            let changed =
+                format!("{}<VNET_UPDATE><PHYDEV>eth1</PHYDEV></VNET_UPDATE>", nic(driver, 7, 0, &network("eth2")));
+            grounds.stop_before(index);
+            let first = grounds.call(driver, update(7, machine(7, &changed))).result;
+            for _ in 0..2 {
+                ok(&mut grounds, driver, update(7, machine(7, &changed)));
+                assert_eq!(names(&SwitchState::now()), ["eth2.900", "one-7-0", "ovsbr0"], "before effect {index}");
+                let device = sh("ip -d -o link show type vxlan");
+                assert!(device.contains("dev eth2 ") && !device.contains("eth1.900"), "{device}");
+            }
+            send.send(first.is_some()).unwrap();
+        });
+        // Nothing is sent where there is no switch.
+        if receive.recv().unwrap_or(true) {
+            break;
+        }
+    }
+}
+
 #[test]
 fn foreign_ports_and_bridges_stay_as_they_are() {
     switched(|| {

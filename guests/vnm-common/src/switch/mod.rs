@@ -30,6 +30,8 @@ pub trait Uplink {
     const DRIVER: &'static str;
     /// whether it serves virtual functions of network cards
     const FUNCTIONS: bool;
+    /// whether that way out is a device of the driver's own, not a link that the host has anyway
+    const OWN: bool;
 
     /// The link that an interface's bridge leads out by, if any.
     fn name(nic: &Nic) -> Option<String>;
