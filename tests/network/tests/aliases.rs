@@ -107,3 +107,28 @@ fn an_alias_that_its_interface_does_not_name_may_send() {
         }
     });
 }
+
+/// Machines that are routed to have public addresses, and so may their aliases.
+#[test]
+fn public_addresses_lead_to_an_interfaces_chains() {
+    for by in [By::Own, By::Server] {
+        for driver in ["elastic", "nodeport"] {
+            isolated(move || {
+                let mut grounds = host(by);
+                let address = "<IP>198.51.100.7</IP><IP6_GLOBAL>2001:db8::7</IP6_GLOBAL>";
+                let aliases = alias(1, "<IP>203.0.113.9</IP><IP6_GLOBAL>2001:db8:1::9</IP6_GLOBAL>");
+                let vm = machine(driver, "", &aliases).replace("<IP>10.0.0.7</IP>", address);
+                ok(&mut grounds, driver, update_sg(vm));
+                let now = State::now();
+                for (rules, address) in [
+                    (&now.iptables, "198.51.100.7/32"),
+                    (&now.iptables, "203.0.113.9/32"),
+                    (&now.ip6tables, "2001:db8::7/128"),
+                    (&now.ip6tables, "2001:db8:1::9/128"),
+                ] {
+                    assert!(rules.contains(&format!("-A opennebula -d {address} -j one-7-0-i\n")), "{by:?}: {rules}");
+                }
+            });
+        }
+    }
+}
