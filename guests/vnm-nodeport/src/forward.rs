@@ -18,11 +18,11 @@ struct Forward {
     base: Option<u16>,
 }
 
-/// Whether all interfaces say which ports lead to them. Where one does not, none is served, and the log says so;
-/// the action goes on.
-pub fn is_known(vm: &Vm, driver: &str) -> bool {
+/// Whether all interfaces that an action is about say which ports lead to them. Where one does not, none is served,
+/// and the log says so; the action goes on.
+fn is_known(vm: &Vm, driver: &str) -> bool {
     let wrong = |nic: &Nic| nic.external_port_range.is_none() || nic.internal_port_range.is_none();
-    let is_known = !vm.nics_of(driver).any(wrong);
+    let is_known = !concerned(vm, driver).any(wrong);
     if !is_known {
         error!("NIC information is wrong");
     }
