@@ -76,6 +76,13 @@ fn table(family: Family, changes: Vec<Change>) -> TableChange {
     TableChange { family, table: Table::Filter, changes }
 }
 
+/// A transaction of rules alone: those of IPv4, and those of IPv6.
+fn only([ipv4, ipv6]: [Vec<Change>; 2]) -> Transaction {
+    let tables = [table(Family::Ipv4, ipv4), table(Family::Ipv6, ipv6)].into_iter();
+    let tables = tables.filter(|table| !table.changes.is_empty()).collect();
+    Transaction { sets: Vec::new(), tables, obsolete_sets: Vec::new() }
+}
+
 /// Puts the rules of a driver's interfaces in force.
 pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str) -> Result<(), Failure> {
     locks::acquire(LOCK)?;
@@ -85,16 +92,31 @@ pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str
         nics = scope.parents(vm, driver);
     }
     if !nics.is_empty() {
-        let taps = Taps::find(vm, deploy_id);
-        let named = nics.iter().map(|nic| Ok((*nic, taps.require(nic)?))).collect::<Result<Vec<_>, Failure>>()?;
-        if mode == Mode::Bridged {
-            wait_for(named.iter().map(|(_, tap)| tap.as_str()))?;
+        match named(vm, &nics, mode, deploy_id) {
+            Ok(named) => build(vm, &named, mode, &Settings::default())?,
+            // The host's own part does not depend on any machine.
+            Err(failure) => {
+                if let Err(other) = iptables::apply(&only([entry(mode), entry(mode)])) {
+                    error!("chain {ENTRY} is not there either: {}", other.message);
+                }
+                return Err(failure);
+            }
         }
-        let settings = Settings::default();
-        build(vm, &named, mode, &settings)?;
     }
     let rebuilt = |alias: &Nic| nics.iter().any(|nic| vm.aliases_of(nic).any(|its| its.id == alias.id));
-    scope.aliases(vm).into_iter().filter(|alias| !rebuilt(alias)).try_for_each(|alias| add_alias(vm, alias, mode))
+    let aliases: Vec<&Nic> = scope.aliases(vm).into_iter().filter(|alias| !rebuilt(alias)).collect();
+    let entry = if nics.is_empty() { entry(mode) } else { Vec::new() };
+    add_aliases(vm, &aliases, mode, &entry)
+}
+
+/// The interfaces with their taps, which are there.
+fn named<'a>(vm: &Vm, nics: &[&'a Nic], mode: Mode, deploy_id: &str) -> Result<Vec<(&'a Nic, String)>, Failure> {
+    let taps = Taps::find(vm, deploy_id);
+    let named = nics.iter().map(|nic| Ok((*nic, taps.require(nic)?))).collect::<Result<Vec<_>, Failure>>()?;
+    if mode == Mode::Bridged {
+        wait_for(named.iter().map(|(_, tap)| tap.as_str()))?;
+    }
+    Ok(named)
 }
 
 fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> Result<(), Failure> {
@@ -116,12 +138,11 @@ fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> R
     let built = transaction(&interfaces, mode).and_then(|transaction| iptables::apply(&transaction));
     built.inspect_err(|_| {
         // What had rules keeps them; what had none is closed.
-        let tables = [Family::Ipv4, Family::Ipv6].map(|family| {
+        let closed = [Family::Ipv4, Family::Ipv6].map(|family| {
             let closed = interfaces.iter().flat_map(|interface| interface.closed(family));
-            table(family, entry(mode).into_iter().chain(closed).collect())
+            entry(mode).into_iter().chain(closed).collect()
         });
-        let closed = Transaction { sets: Vec::new(), tables: tables.to_vec(), obsolete_sets: Vec::new() };
-        if let Err(failure) = iptables::apply(&closed) {
+        if let Err(failure) = iptables::apply(&only(closed)) {
             error!("the interfaces cannot be closed either: {}", failure.message);
         }
     })
@@ -212,37 +233,44 @@ fn alias_rule(parent: &str, address: String) -> PlacedRule {
     PlacedRule { chain: ENTRY.to_owned(), rule, position: Position::BehindItsLike }
 }
 
-fn add_alias(vm: &Vm, alias: &Nic, mode: Mode) -> Result<(), Failure> {
-    let Some(parent) = alias.parent_id.map(|parent| base(vm, parent)) else { return Ok(()) };
-    let mut tables = Vec::new();
-    for (family, addresses) in addresses(alias) {
-        if addresses.is_empty() {
-            continue;
+/// Has aliases' addresses let through where their interfaces' are, in one transaction with what has to be there
+/// before.
+fn add_aliases(vm: &Vm, aliases: &[&Nic], mode: Mode, before: &[Change]) -> Result<(), Failure> {
+    let mut changes = [before.to_vec(), before.to_vec()];
+    for alias in aliases {
+        let Some(parent) = alias.parent_id.map(|parent| base(vm, parent)) else { continue };
+        for ((family, addresses), changes) in addresses(alias).into_iter().zip(&mut changes) {
+            if addresses.is_empty() {
+                continue;
+            }
+            iptables::add_members(&spoofing_set(&parent, family), &addresses)?;
+            // A bridge asks for ports, not for addresses.
+            if mode == Mode::Routed {
+                changes.extend(addresses.into_iter().map(|address| Change::EnsureRule(alias_rule(&parent, address))));
+            }
         }
-        iptables::add_members(&spoofing_set(&parent, family), &addresses)?;
-        let rules = addresses.into_iter().map(|address| Change::EnsureRule(alias_rule(&parent, address)));
-        tables.push(table(family, rules.collect()));
     }
-    match mode {
-        // A bridge asks for ports, not for addresses.
-        Mode::Bridged => Ok(()),
-        Mode::Routed => iptables::apply(&Transaction { sets: vec![], tables, obsolete_sets: vec![] }),
-    }
+    apply(changes)
 }
 
 fn remove_alias(vm: &Vm, alias: &Nic, mode: Mode) -> Result<(), Failure> {
     let Some(parent) = alias.parent_id.map(|parent| base(vm, parent)) else { return Ok(()) };
-    let mut tables = Vec::new();
-    for (family, addresses) in addresses(alias) {
+    let mut changes = [Vec::new(), Vec::new()];
+    for ((family, addresses), changes) in addresses(alias).into_iter().zip(&mut changes) {
         if addresses.is_empty() {
             continue;
         }
         iptables::remove_members(&spoofing_set(&parent, family), &addresses)?;
-        let rules = addresses.into_iter().map(|address| Change::RemoveRule(alias_rule(&parent, address)));
-        tables.push(table(family, rules.collect()));
+        if mode == Mode::Routed {
+            changes.extend(addresses.into_iter().map(|address| Change::RemoveRule(alias_rule(&parent, address))));
+        }
     }
-    match mode {
-        Mode::Bridged => Ok(()),
-        Mode::Routed => iptables::apply(&Transaction { sets: vec![], tables, obsolete_sets: vec![] }),
+    apply(changes)
+}
+
+fn apply(changes: [Vec<Change>; 2]) -> Result<(), Failure> {
+    match changes.iter().all(Vec::is_empty) {
+        true => Ok(()),
+        false => iptables::apply(&only(changes)),
     }
 }
