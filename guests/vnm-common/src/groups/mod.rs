@@ -50,9 +50,9 @@ pub enum Scope {
 impl Scope {
     fn holds(self, vm: &Vm, nic: &Nic) -> bool {
         match (self, vm.attached()) {
-            (Self::All, _) | (_, None) => true,
-            // The mark of one device never touches another's rules.
-            (_, Some(Attached::Nic(id) | Attached::Alias(id) | Attached::Pci(id))) => nic.id == id,
+            // A PCI device has no rules that could be meant.
+            (Self::All, _) | (_, None | Some(Attached::Pci(_))) => true,
+            (_, Some(Attached::Nic(id) | Attached::Alias(id))) => nic.id == id,
         }
     }
 
@@ -202,6 +202,10 @@ fn wait_for<'a>(taps: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
 
 /// Takes the rules of a driver's interfaces away. Nothing there is fine.
 pub fn deactivate(vm: &Vm, driver: &str, mode: Mode) -> Result<(), Failure> {
+    // That one device goes must not open the others.
+    if let Some(Attached::Pci(_)) = vm.attached() {
+        return Ok(());
+    }
     let (nics, aliases) = (Scope::Attached.nics(vm, driver), Scope::Attached.aliases(vm));
     let removed = |alias: &Nic| nics.iter().any(|nic| Some(nic.id) == alias.parent_id);
     let aliases: Vec<&Nic> = aliases.into_iter().filter(|alias| !removed(alias)).collect();
