@@ -60,11 +60,17 @@ impl Scope {
         vm.nics_of(driver).filter(|nic| self.holds(vm, nic)).collect()
     }
 
-    /// The interfaces of the aliases in scope.
-    fn parents<'a>(self, vm: &'a Vm, driver: &'a str) -> Vec<&'a Nic> {
-        let aliases = self.aliases(vm);
-        let is_parent = |nic: &&Nic| vm.aliases_of(nic).any(|its| aliases.iter().any(|alias| alias.id == its.id));
-        vm.nics_of(driver).filter(is_parent).collect()
+    /// The interfaces that have rules of an address family only with the aliases in scope: without these, nothing
+    /// leads to their chains of that family.
+    fn completed<'a>(self, vm: &'a Vm, driver: &'a str) -> Vec<&'a Nic> {
+        let scope = self.aliases(vm);
+        let is_in_scope = |alias: &Nic| scope.iter().any(|other| other.id == alias.id);
+        let is_completed = |nic: &&Nic| {
+            let (new, known): (Vec<&Nic>, Vec<&Nic>) = vm.aliases_of(nic).partition(|alias| is_in_scope(alias));
+            let has = |nics: &[&Nic], at: usize| nics.iter().any(|nic| !addresses(nic)[at].1.is_empty());
+            [0, 1].into_iter().any(|at| has(&new, at) && !has(&[*nic], at) && !has(&known, at))
+        };
+        vm.nics_of(driver).filter(is_completed).collect()
     }
 
     fn aliases(self, vm: &Vm) -> Vec<&Nic> {
@@ -88,8 +94,7 @@ pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str
     locks::acquire(LOCK)?;
     let mut nics = scope.nics(vm, driver);
     if mode == Mode::Routed && nics.is_empty() {
-        // An interface may have had no address of the alias' family, and so neither of the rules that lead there.
-        nics = scope.parents(vm, driver);
+        nics = scope.completed(vm, driver);
     }
     if !nics.is_empty() {
         match named(vm, &nics, mode, deploy_id) {
@@ -223,10 +228,11 @@ pub fn deactivate(vm: &Vm, driver: &str, mode: Mode) -> Result<(), Failure> {
     iptables::apply(&Transaction { sets: Vec::new(), tables, obsolete_sets: bases.clone() })
 }
 
-fn addresses(alias: &Nic) -> [(Family, Vec<String>); 2] {
+/// The addresses that lead to an interface, or to that of an alias.
+fn addresses(nic: &Nic) -> [(Family, Vec<String>); 2] {
     [
-        (Family::Ipv4, alias.addresses.ip.iter().cloned().collect()),
-        (Family::Ipv6, alias.addresses.routed_ipv6().map(str::to_owned).collect()),
+        (Family::Ipv4, nic.addresses.ip.iter().cloned().collect()),
+        (Family::Ipv6, nic.addresses.routed_ipv6().map(str::to_owned).collect()),
     ]
 }
 
