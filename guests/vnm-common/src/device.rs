@@ -27,6 +27,14 @@ pub fn name(nic: &Nic) -> Option<String> {
     Some(format!("{}.{}", nic.phydev.as_deref()?, nic.vlan_id.as_deref()?))
 }
 
+/// What a network does not say that has to be known to connect its bridge. A machine on it would be cut off.
+pub(crate) fn leads_nowhere(nic: &Nic, bridge: &str, key: &str) -> Failure {
+    Failure::invalid(format!(
+        "NIC {}: its network has no {key}: bridge {bridge} leads nowhere; set it in the network",
+        nic.id
+    ))
+}
+
 /// Bridge and device of an interface.
 fn both(nic: &Nic) -> Option<(&str, String)> {
     Some((bridge_of(nic)?, name(nic)?))
@@ -38,9 +46,11 @@ pub fn pre<D: Device>(vm: &Vm) -> Result<(), Failure> {
     let (mut host, settings) = (Host::look()?, Settings::default());
     let mut proxies = Proxies::read(&settings)?;
     for nic in vm.nics_of(D::DRIVER) {
-        let Some((bridge, device)) = both(nic) else { continue };
+        // Without a link below there is nothing to make: whoever runs the host sees to the bridge.
+        let Some(bridge) = bridge_of(nic).filter(|_| nic.phydev.is_some()) else { continue };
         host.ensure_bridge(bridge, &settings)?;
         proxies.up(nic, bridge)?;
+        let device = name(nic).ok_or_else(|| leads_nowhere(nic, bridge, "VLAN_ID"))?;
         if settings.is(nic, "validate_vlan_id")? {
             validate::<D>(&host, nic, bridge)?;
         }

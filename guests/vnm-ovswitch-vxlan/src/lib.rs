@@ -20,6 +20,14 @@ impl Uplink for OvswitchVxlan {
         Some(format!("{}.{}", nic.phydev.as_deref()?, nic.outer_vlan_id.as_deref()?))
     }
 
+    fn missing(nic: &Nic) -> Option<&'static str> {
+        match (&nic.phydev, &nic.outer_vlan_id) {
+            (None, _) => Some("PHYDEV"),
+            (_, None) => Some("OUTER_VLAN_ID"),
+            _ => None,
+        }
+    }
+
     fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<(), Failure> {
         // One that is there but down, and no port yet, is brought up by what makes it.
         let is_ready = |link: &Link| link.kind == "vxlan" && (link.up || link.master.is_some());

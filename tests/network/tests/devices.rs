@@ -73,3 +73,31 @@ fn a_vlan_that_is_there_comes_up_as_well() {
         assert_eq!((link.up, link.master.as_deref()), (true, Some("br0")));
     });
 }
+
+/// Without its number a device cannot be made: the machine must not start on a bridge that leads nowhere.
+#[test]
+fn a_network_without_its_number_fails_with_the_bridge_made() {
+    for (driver, more, missing) in [
+        ("vxlan", "<PHYDEV>eth1</PHYDEV>", Some("VLAN_ID")),
+        ("vxlan", "<PHYDEV>eth1</PHYDEV><VLAN_ID><![CDATA[]]></VLAN_ID>", Some("VLAN_ID")),
+        ("802.1Q", "<PHYDEV>eth1</PHYDEV>", Some("VLAN_ID")),
+        // Bridges of others' making.
+        ("vxlan", "<VLAN_ID>5</VLAN_ID>", None),
+        ("802.1Q", "<VLAN_ID>5</VLAN_ID>", None),
+    ] {
+        isolated(move || {
+            sh("ip link add eth1 type veth peer name eth1p; ip link set eth1 up");
+            let (machine, mut grounds) = (Machine { more: more.into(), ..Machine::new(7, driver) }, Grounds::default());
+            for _ in 0..2 {
+                let outcome = grounds.call(driver, machine.call("pre"));
+                let failure = outcome.result.unwrap().err().map(|failure| failure.message);
+                let expected = missing.map(|key| {
+                    format!("NIC 0: its network has no {key}: bridge br0 leads nowhere; set it in the network")
+                });
+                assert_eq!(failure, expected, "{driver} {more}");
+                assert_eq!(State::now().links.contains_key("br0"), missing.is_some(), "{driver} {more}");
+            }
+            machine.act(&mut grounds, "clean");
+        });
+    }
+}

@@ -279,6 +279,25 @@ fn a_vxlan_moves_to_another_link() {
 }
 
 #[test]
+fn a_network_without_its_number_fails_with_the_bridge_made() {
+    switched(|| {
+        let mut grounds = host(&[]);
+        sh("ovs-vsctl --timeout=20 del-br ovsbr0");
+        let driver = "ovswitch_vxlan";
+        for (network, key) in
+            [("<PHYDEV>eth1</PHYDEV>", "OUTER_VLAN_ID"), ("<OUTER_VLAN_ID>9</OUTER_VLAN_ID>", "PHYDEV")]
+        {
+            let document = || simple(driver, 7, &format!("{network}<VLAN_ID>12</VLAN_ID>"));
+            let failure = grounds.call(driver, pre(document())).result.unwrap().unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Invalid);
+            assert!(failure.message.starts_with(&format!("NIC 0: its network has no {key}: ")), "{failure}");
+            assert_eq!(names(&SwitchState::now()), ["ovsbr0"]);
+            ok(&mut grounds, driver, clean(document()));
+        }
+    });
+}
+
+#[test]
 fn foreign_ports_and_bridges_stay_as_they_are() {
     switched(|| {
         let mut grounds = host(&[(7, 1), (8, 1)]);

@@ -14,6 +14,7 @@ use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::openvswitch::{Backing, Bridge, Change, NewBridge, NewPort, PortColumns, Setting};
 use remotes_sdk::{Failure, error, locks, openvswitch, warning};
 
+use crate::device::leads_nowhere;
 use crate::host::bridge_of;
 use crate::settings::Settings;
 use crate::taps::Taps;
@@ -35,6 +36,11 @@ pub trait Uplink {
 
     /// The link that an interface's bridge leads out by, if any.
     fn name(nic: &Nic) -> Option<String>;
+
+    /// What the network would have to say to have such a link, and does not.
+    fn missing(_nic: &Nic) -> Option<&'static str> {
+        None
+    }
 
     /// Makes that link where it is the driver's own, and missing.
     fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<(), Failure>;
@@ -86,6 +92,10 @@ fn connect<U: Uplink>(vm: &Vm, taps: Option<&Taps>) -> Result<(), Failure> {
             error!("validate_vlan_id: a bridge of Open vSwitch holds any VLANs; nothing is validated");
         }
         changes.push(Change::EnsureBridge(new_bridge(bridge, nic, &settings)?));
+        if let Some(key) = U::missing(nic) {
+            apply(&changes, is_tunnelled)?;
+            return Err(leads_nowhere(nic, bridge, key));
+        }
         if let Some(uplink) = U::name(nic) {
             U::make(&uplink, nic, &settings)?;
             changes.push(ensure_port(bridge, &uplink, Backing::Link));
