@@ -76,12 +76,17 @@ fn connect<D: Device>(
 }
 
 fn validate<D: Device>(host: &Host, nic: &Nic, bridge: &str) -> Result<(), Failure> {
-    let wanted = nic.vlan_id.as_deref().and_then(|id| id.trim().parse().ok());
-    let other = host.ports(bridge).find(|port| port.kind == D::KIND && port.vlan != wanted);
-    match other {
+    let given = nic.vlan_id.as_deref().unwrap_or_default();
+    let wanted: Option<u32> = given.trim().parse().ok();
+    let mut devices =
+        host.ports(bridge).filter(|port| port.kind == D::KIND).filter_map(|port| Some((port, port.vlan?)));
+    match devices.find(|(_, vlan)| Some(*vlan) != wanted) {
         None => Ok(()),
-        Some(port) => {
-            error!("bridge {bridge} has port {} of {} {:?}, expected {wanted:?}", port.name, D::KIND, port.vlan);
+        Some((port, vlan)) => {
+            error!(
+                "The interface {} has vlan_id = {vlan} but the network is configured with vlan_id = {given}",
+                port.name
+            );
             Err(Failure::busy("Interface with an incorrect vlan_id is already in the bridge"))
         }
     }

@@ -101,3 +101,29 @@ fn a_network_without_its_number_fails_with_the_bridge_made() {
         });
     }
 }
+
+/// What the stock driver says.
+#[test]
+fn a_bridge_with_a_device_of_another_number_is_refused() {
+    for (driver, kind) in [("802.1Q", "vlan"), ("vxlan", "vxlan")] {
+        isolated(move || {
+            let mut grounds = Grounds::default();
+            let network = Network::default().link("eth1", "", None).link("br0", "bridge", None);
+            // What it does not say of a device is no other number.
+            let mut network = network.link("eth1.9", kind, Some("br0")).link("eth1.77", kind, Some("br0"));
+            network.links.last_mut().unwrap().vlan = Some(77);
+            grounds.simulate_links(network);
+            let pre = |id: u32, grounds: &mut Grounds| {
+                let more = format!("<PHYDEV>eth1</PHYDEV><VLAN_ID>{id}</VLAN_ID><CONF>validate_vlan_id=YES</CONF>");
+                grounds.call(driver, Machine { more, ..Machine::new(7, driver) }.call("pre"))
+            };
+            let outcome = pre(78, &mut grounds);
+            let failure = outcome.result.unwrap().unwrap_err();
+            assert_eq!(failure.message, "Interface with an incorrect vlan_id is already in the bridge");
+            let line = "Error: The interface eth1.77 has vlan_id = 77 but the network is configured with vlan_id = 78";
+            assert_eq!(outcome.log, [line]);
+            let outcome = pre(77, &mut grounds);
+            assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+        });
+    }
+}

@@ -298,6 +298,15 @@ fn a_network_without_its_number_fails_with_the_bridge_made() {
 }
 
 #[test]
+fn vlans_of_a_bridge_are_not_validated() {
+    switched(|| {
+        let mut grounds = host(&[]);
+        let outcome = ok(&mut grounds, "ovswitch", pre(simple("ovswitch", 7, "<CONF>validate_vlan_id=yes</CONF>")));
+        assert_eq!(outcome.log, ["Error: VLAN ID validation not supported for OpenvSwitch, skipped."]);
+    });
+}
+
+#[test]
 fn foreign_ports_and_bridges_stay_as_they_are() {
     switched(|| {
         let mut grounds = host(&[(7, 1), (8, 1)]);

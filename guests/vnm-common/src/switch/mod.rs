@@ -89,7 +89,7 @@ fn connect<U: Uplink>(vm: &Vm, taps: Option<&Taps>) -> Result<(), Failure> {
     for nic in vm.nics_of(U::DRIVER) {
         let Some(bridge) = bridge_of(nic) else { continue };
         if settings.is(nic, "validate_vlan_id")? {
-            error!("validate_vlan_id: a bridge of Open vSwitch holds any VLANs; nothing is validated");
+            error!("VLAN ID validation not supported for OpenvSwitch, skipped.");
         }
         changes.push(Change::EnsureBridge(new_bridge(bridge, nic, &settings)?));
         if let Some(key) = U::missing(nic) {
