@@ -1,11 +1,10 @@
 //! Many actions at once on one host, and actions that are killed at any moment.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::process::Command;
 use std::time::Duration;
 
 use remotes_network_tests::scene::{GROUP, Machine};
-use remotes_network_tests::{By, Case, Grounds, State, assert_state, isolated, program, sh, together};
+use remotes_network_tests::{By, Case, Grounds, State, act, assert_state, isolated, sh, together};
 
 /// What is going on with a machine.
 #[derive(Clone, Copy)]
@@ -146,10 +145,7 @@ fn killed(name: &'static str, by: By) {
             let mut grounds = case.prepare();
             let locks = tempfile::tempdir().unwrap();
             grounds.share(locks.path());
-            let mut command = Command::new(program("act"));
-            command.args([name, &format!("{by:?}")]).arg(locks.path());
-            command.args(grounds.sudo().map(|sudo| sudo.folder()));
-            let mut child = command.spawn().unwrap();
+            let mut child = act(name, by, locks.path(), grounds.sudo()).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(1 + round * 3));
             child.kill().unwrap();
             child.wait().unwrap();
