@@ -127,3 +127,44 @@ fn a_bridge_with_a_device_of_another_number_is_refused() {
         });
     }
 }
+
+/// Somebody removed the device below: what is left of the machine goes all the same.
+#[test]
+fn clean_does_without_the_device() {
+    for by in By::ALL {
+        isolated(move || {
+            sh("ip link add eth1 type veth peer name eth1p; ip link set eth1 up");
+            let more = "<PHYDEV>eth1</PHYDEV><VLAN_ID>77</VLAN_ID>".to_owned();
+            let (machine, mut grounds) = (Machine { more, ..Machine::new(7, "vxlan") }, Grounds::by(by));
+            grounds.domain(&machine.domain());
+            machine.act(&mut grounds, "pre");
+            machine.plug();
+            machine.act(&mut grounds, "post");
+            machine.unplug(0);
+            sh("ip link del eth1.77");
+            machine.act(&mut grounds, "clean");
+            let now = State::now();
+            assert!(!now.links.contains_key("br0") && !now.iptables.contains("one-7"), "{by:?}: {}", now.iptables);
+            assert_eq!(now.ipset, "");
+        });
+    }
+}
+
+/// A network that has lost its link of the host.
+#[test]
+fn a_link_that_a_network_has_no_more_is_released() {
+    for driver in ["bridge", "fw"] {
+        isolated(move || {
+            sh("ip link add eth1 type veth peer name eth1p; ip link set eth1 up");
+            let mut grounds = Grounds::default();
+            Machine { more: "<PHYDEV>eth1</PHYDEV>".into(), ..Machine::new(7, driver) }.act(&mut grounds, "pre");
+            assert_eq!(State::now().links["eth1"]["master"], "br0");
+            let template = "<VNET_UPDATE><PHYDEV>eth1</PHYDEV></VNET_UPDATE>".to_owned();
+            let machine = Machine { template, ..Machine::new(7, driver) };
+            for _ in 0..2 {
+                machine.act(&mut grounds, "update_nic");
+                assert!(State::now().links["eth1"]["master"].is_null(), "{driver}");
+            }
+        });
+    }
+}

@@ -134,3 +134,20 @@ fn an_interface_without_ports_has_its_rules() {
         assert!(!sh("iptables -t nat -S").contains("10.0.0"));
     });
 }
+
+/// Nobody has to answer for a gateway that there is not.
+#[test]
+fn without_a_gateway_the_ports_are_open() {
+    isolated(|| {
+        let mut grounds = host();
+        let vm = machine(2).replace("<GATEWAY>10.0.0.254</GATEWAY>", "");
+        let post = Call::Post { vm: vm.clone(), deploy_id: "one-7".into(), host: "node1".into() };
+        let outcome = grounds.call("nodeport", post);
+        assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+        assert!(sh("iptables -t nat -S").contains("--to-destination 10.0.0.2:1-10/9000"));
+        assert_eq!(sh("ip neighbour show proxy"), "");
+        let outcome = grounds.call("nodeport", Call::Clean { vm, host: "node1".into() });
+        assert!(matches!(outcome.result, Some(Ok(_))) && outcome.log.is_empty(), "{outcome:?}");
+        assert!(!sh("iptables -t nat -S").contains("10.0.0"));
+    });
+}

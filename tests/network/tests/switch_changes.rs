@@ -297,6 +297,31 @@ fn a_network_without_its_number_fails_with_the_bridge_made() {
     });
 }
 
+/// A machine has no port before it starts: flows for another's are nobody's.
+#[test]
+fn pre_makes_no_flows() {
+    switched(|| {
+        let mut grounds = host(&[]);
+        let alias = "<NIC_ALIAS><NIC_ID>1</NIC_ID><PARENT_ID>0</PARENT_ID><IP>10.0.0.9</IP>\
+            <FILTER_IP_SPOOFING>YES</FILTER_IP_SPOOFING><FILTER_MAC_SPOOFING>YES</FILTER_MAC_SPOOFING></NIC_ALIAS>";
+        let document = machine(7, &format!("{}{alias}", nic("ovswitch", 7, 0, "<PHYDEV>eth1</PHYDEV>")));
+        let before = SwitchState::now();
+        ok(&mut grounds, "ovswitch", pre(document));
+        assert_eq!(SwitchState::now(), before);
+    });
+}
+
+#[test]
+fn a_machine_without_a_tap_has_nothing_made() {
+    switched(|| {
+        let mut grounds = host(&[]);
+        sh("ovs-vsctl --timeout=20 del-br ovsbr0");
+        let failure = grounds.call("ovswitch", post(7, simple("ovswitch", 7, "<PHYDEV>eth1</PHYDEV>"))).result;
+        assert_eq!(failure.unwrap().unwrap_err().message, "No tap device found for nic 0");
+        assert_eq!(names(&SwitchState::now()), [""; 0]);
+    });
+}
+
 #[test]
 fn vlans_of_a_bridge_are_not_validated() {
     switched(|| {
