@@ -107,13 +107,16 @@ fn an_interface_without_ports_concerns_itself_alone() {
     isolated(|| {
         let mut grounds = host();
         let post = |attached| Call::Post { vm: machine(attached), deploy_id: "one-7".into(), host: "node1".into() };
-        let outcome = grounds.call("nodeport", post(2));
-        assert!(matches!(outcome.result, Some(Ok(_))) && wrong(&outcome.log) == 0, "{outcome:?}");
-        let nat = || sh("iptables -t nat -S");
-        assert!(nat().contains("--to-destination 10.0.0.2:1-10/9000"), "{}", nat());
-        let clean = Call::Clean { vm: machine(2), host: "node1".into() };
-        assert!(matches!(grounds.call("nodeport", clean).result, Some(Ok(_))));
-        assert!(!nat().contains("10.0.0.2"), "{}", nat());
+        // It goes by itself, or with the whole machine.
+        for (gone, complaints) in [(2, 0), (0, 1)] {
+            let outcome = grounds.call("nodeport", post(2));
+            assert!(matches!(outcome.result, Some(Ok(_))) && wrong(&outcome.log) == 0, "{outcome:?}");
+            let nat = || sh("iptables -t nat -S");
+            assert!(nat().contains("--to-destination 10.0.0.2:1-10/9000"), "{}", nat());
+            let outcome = grounds.call("nodeport", Call::Clean { vm: machine(gone), host: "node1".into() });
+            assert!(matches!(outcome.result, Some(Ok(_))) && wrong(&outcome.log) == complaints, "{outcome:?}");
+            assert!(!nat().contains("10.0.0.2"), "{}", nat());
+        }
     });
 }
 
