@@ -49,3 +49,22 @@ fn an_action_that_builds_nothing_leaves_the_entry() {
         "<NIC_ALIAS><NIC_ID>4</NIC_ID><PARENT_ID>0</PARENT_ID><IP>10.0.0.9</IP><ATTACH>YES</ATTACH></NIC_ALIAS>";
     post("an alias", true, |_| (), Machine { template: template.to_owned(), ..one }.document());
 }
+
+/// As with a rule that cannot be, the machine is closed.
+#[test]
+fn a_setting_that_is_no_number_closes_the_machine() {
+    let machine = Machine { more: "<CONF>ipset_maxelem=many</CONF>".into(), ..Machine::new(7, "fw") };
+    isolated(move || {
+        sh("ip link add br0 type bridge; ip link set br0 up");
+        let mut grounds = Grounds::default();
+        grounds.domain(&machine.domain());
+        machine.plug();
+        let failure = grounds.call("fw", machine.call("post")).result.unwrap().unwrap_err();
+        assert_eq!(failure.message, "ipset_maxelem is \"many\", expected a number");
+        assert_entered("no number");
+        let now = State::now();
+        for rules in [&now.iptables, &now.ip6tables] {
+            assert!(rules.contains("-A one-7-0-i -j DROP\n-A one-7-0-o -j DROP\n"), "{rules}");
+        }
+    });
+}

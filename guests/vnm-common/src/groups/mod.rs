@@ -127,7 +127,7 @@ fn named<'a>(vm: &Vm, nics: &[&'a Nic], mode: Mode, deploy_id: &str) -> Result<V
 fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> Result<(), Failure> {
     let everything = everything();
     let mut groups: &[GroupRule] = &vm.rules;
-    let mut interfaces = Vec::new();
+    let (mut interfaces, mut refused) = (Vec::new(), None);
     for (nic, tap) in nics {
         // oned always names groups. Where it does not, all is let through, for what follows as well.
         let ids: &[u32] = match &nic.security_groups {
@@ -137,10 +137,14 @@ fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> R
                 &[0]
             }
         };
-        let most_members = settings.number(nic, "ipset_maxelem")?;
+        let most_members = settings.number(nic, "ipset_maxelem").unwrap_or_else(|failure| {
+            refused.get_or_insert(failure);
+            None
+        });
         interfaces.push(Interface { vm, nic, groups, ids, tap, mode, most_members });
     }
-    let built = transaction(&interfaces, mode).and_then(|transaction| iptables::apply(&transaction));
+    let built = refused.map_or_else(|| transaction(&interfaces, mode), Err);
+    let built = built.and_then(|transaction| iptables::apply(&transaction));
     built.inspect_err(|_| {
         // What had rules keeps them; what had none is closed.
         let closed = [Family::Ipv4, Family::Ipv6].map(|family| {
