@@ -27,6 +27,14 @@ pub fn name(nic: &Nic) -> Option<String> {
     Some(format!("{}.{}", nic.phydev.as_deref()?, nic.vlan_id.as_deref()?))
 }
 
+/// What a network does not say that has to be known to connect its bridge. A machine on it would be cut off.
+pub(crate) fn leads_nowhere(nic: &Nic, bridge: &str, key: &str) -> Failure {
+    Failure::invalid(format!(
+        "NIC {}: its network has no {key}: bridge {bridge} leads nowhere; set it in the network",
+        nic.id
+    ))
+}
+
 /// Bridge and device of an interface.
 fn both(nic: &Nic) -> Option<(&str, String)> {
     Some((bridge_of(nic)?, name(nic)?))
@@ -38,9 +46,11 @@ pub fn pre<D: Device>(vm: &Vm) -> Result<(), Failure> {
     let (mut host, settings) = (Host::look()?, Settings::default());
     let mut proxies = Proxies::read(&settings)?;
     for nic in vm.nics_of(D::DRIVER) {
-        let Some((bridge, device)) = both(nic) else { continue };
+        // Without a link below there is nothing to make: whoever runs the host sees to the bridge.
+        let Some(bridge) = bridge_of(nic).filter(|_| nic.phydev.is_some()) else { continue };
         host.ensure_bridge(bridge, &settings)?;
         proxies.up(nic, bridge)?;
+        let device = name(nic).ok_or_else(|| leads_nowhere(nic, bridge, "VLAN_ID"))?;
         if settings.is(nic, "validate_vlan_id")? {
             validate::<D>(&host, nic, bridge)?;
         }
@@ -66,12 +76,17 @@ fn connect<D: Device>(
 }
 
 fn validate<D: Device>(host: &Host, nic: &Nic, bridge: &str) -> Result<(), Failure> {
-    let wanted = nic.vlan_id.as_deref().and_then(|id| id.trim().parse().ok());
-    let other = host.ports(bridge).find(|port| port.kind == D::KIND && port.vlan != wanted);
-    match other {
+    let given = nic.vlan_id.as_deref().unwrap_or_default();
+    let wanted: Option<u32> = given.trim().parse().ok();
+    let mut devices =
+        host.ports(bridge).filter(|port| port.kind == D::KIND).filter_map(|port| Some((port, port.vlan?)));
+    match devices.find(|(_, vlan)| Some(*vlan) != wanted) {
         None => Ok(()),
-        Some(port) => {
-            error!("bridge {bridge} has port {} of {} {:?}, expected {wanted:?}", port.name, D::KIND, port.vlan);
+        Some((port, vlan)) => {
+            error!(
+                "The interface {} has vlan_id = {vlan} but the network is configured with vlan_id = {given}",
+                port.name
+            );
             Err(Failure::busy("Interface with an incorrect vlan_id is already in the bridge"))
         }
     }

@@ -62,9 +62,9 @@ impl Settings {
         Ok(value.filter(|value| !value.is_empty()))
     }
 
-    /// A value for one interface: its network's, or else the file's.
+    /// A value for one interface: its network's, or else the file's. Of two entries the last counts.
     pub fn of(&self, nic: &Nic, key: &str) -> Result<Option<String>, Failure> {
-        match pairs(nic.conf.as_deref().unwrap_or_default()).find(|(other, _)| other == key) {
+        match pairs(nic.conf.as_deref().unwrap_or_default()).filter(|(other, _)| other == key).last() {
             Some((_, value)) => Ok(Some(value).filter(|value| !value.is_empty())),
             None => self.file(key),
         }

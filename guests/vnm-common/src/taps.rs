@@ -25,7 +25,7 @@ impl Taps {
     /// The same where a hypervisor that does not answer is a failure.
     pub fn ask(vm: &Vm, deploy_id: &str) -> Result<Self, Failure> {
         if vm.vm_mad == "lxc" {
-            return Ok(Self::Container(deploy_id.to_owned()));
+            return Ok(Self::Container(given(deploy_id).unwrap_or_default().to_owned()));
         }
         match Self::domain(vm, deploy_id) {
             Some(id) => libvirt::xml(&here(), id).and_then(|xml| names(&xml)).map(Self::Domain),
@@ -35,7 +35,7 @@ impl Taps {
 
     /// How libvirt knows the machine; none where it does not yet.
     pub fn domain<'a>(vm: &'a Vm, deploy_id: &'a str) -> Option<&'a str> {
-        Some(deploy_id).filter(|id| !matches!(*id, "" | "-")).or(vm.deploy_id.as_deref())
+        given(deploy_id).or(vm.deploy_id.as_deref())
     }
 
     /// The tap of an interface.
@@ -57,6 +57,11 @@ impl Taps {
             ))
         })
     }
+}
+
+/// oned says `-` where it knows none.
+fn given(deploy_id: &str) -> Option<&str> {
+    Some(deploy_id).filter(|id| !matches!(*id, "" | "-"))
 }
 
 fn names(xml: &str) -> Result<Vec<(String, String)>, Failure> {

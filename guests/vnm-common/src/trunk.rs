@@ -44,14 +44,13 @@ impl Trunk {
 
     /// Puts these VLANs in place of others on every port of a bridge.
     pub fn replace(&self, host: &Host, bridge: &str) -> Result<(), Failure> {
-        for port in host.ports(bridge) {
-            links::remove_vlans(&port.name, 2, 4094)?;
-            match port.name == proxy_port(bridge) {
-                true => links::add_vlans(&self.native_on(&port.name))?,
-                false => links::add_vlans(&self.on(&port.name))?,
-            }
-        }
-        Ok(())
+        host.ports(bridge).try_for_each(|port| links::remove_vlans(&port.name, 2, 4094))?;
+        // Machines reach their proxy by the network's own VLAN; where it has none, by any that pass.
+        let is_apart = |port: &str| self.native.is_some() && port == proxy_port(bridge);
+        host.ports(bridge).try_for_each(|port| match is_apart(&port.name) {
+            true => links::add_vlans(&self.native_on(&port.name)),
+            false => links::add_vlans(&self.on(&port.name)),
+        })
     }
 }
 

@@ -18,33 +18,30 @@ struct Forward {
     base: Option<u16>,
 }
 
-/// Whether all interfaces say which ports lead to them. Where one does not, none is served, and the log says so;
-/// the action goes on.
-pub fn is_known(vm: &Vm, driver: &str) -> bool {
-    let wrong = |nic: &Nic| nic.external_port_range.is_none() || nic.internal_port_range.is_none();
-    let is_known = !vm.nics_of(driver).any(wrong);
-    if !is_known {
+/// The interfaces that an action is about and that say which ports lead to them; whether one of them does not, which
+/// the log says.
+fn known<'a>(vm: &'a Vm, driver: &'a str) -> (Vec<&'a Nic>, bool) {
+    let is_known = |nic: &&Nic| nic.external_port_range.is_some() && nic.internal_port_range.is_some();
+    let (known, unknown): (Vec<&Nic>, Vec<&Nic>) = concerned(vm, driver).partition(is_known);
+    if !unknown.is_empty() {
         error!("NIC information is wrong");
     }
-    is_known
+    (known, unknown.is_empty())
 }
 
-/// Opens the ports of the interfaces that an action is about.
+/// Opens the ports of the interfaces that an action is about. Where one does not say which, none is served, and the
+/// action goes on.
 pub fn open(vm: &Vm, driver: &str) -> Result<(), Failure> {
-    if !is_known(vm, driver) {
-        return Ok(());
-    }
+    let (nics, true) = known(vm, driver) else { return Ok(()) };
     // All are read before any is opened.
-    let forwards = concerned(vm, driver).map(Forward::read).collect::<Result<Vec<_>, Failure>>()?;
+    let forwards = nics.into_iter().map(Forward::read).collect::<Result<Vec<_>, Failure>>()?;
     forwards.iter().try_for_each(Forward::open)
 }
 
 /// Closes them as far as that goes: whatever is left, the machine is gone, and what follows must be done.
 pub fn close(vm: &Vm, driver: &str) {
-    if !is_known(vm, driver) {
-        return;
-    }
-    for nic in concerned(vm, driver) {
+    // Each may have been attached by itself.
+    for nic in known(vm, driver).0 {
         let failures = match Forward::read(nic) {
             Ok(forward) => forward.close(),
             Err(failure) => vec![failure],

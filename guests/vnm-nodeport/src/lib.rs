@@ -18,9 +18,7 @@ impl Vnm for Nodeport {
         &["pre", "post", "clean", "update_sg", "update_nic", "vnet_create", "vnet_delete"];
 
     fn pre(vm: String) -> Result<String, Failure> {
-        let machine = Vm::parse(&vm)?;
-        forward::is_known(&machine, DRIVER);
-        bridge::pre(&machine, DRIVER)?;
+        bridge::pre(&Vm::parse(&vm)?, DRIVER)?;
         silent(hooks::run("pre", &[], &vm))
     }
 

@@ -14,9 +14,18 @@ pub struct OvswitchVxlan;
 impl Uplink for OvswitchVxlan {
     const DRIVER: &'static str = "ovswitch_vxlan";
     const FUNCTIONS: bool = false;
+    const OWN: bool = true;
 
     fn name(nic: &Nic) -> Option<String> {
         Some(format!("{}.{}", nic.phydev.as_deref()?, nic.outer_vlan_id.as_deref()?))
+    }
+
+    fn missing(nic: &Nic) -> Option<&'static str> {
+        match (&nic.phydev, &nic.outer_vlan_id) {
+            (None, _) => Some("PHYDEV"),
+            (_, None) => Some("OUTER_VLAN_ID"),
+            _ => None,
+        }
     }
 
     fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<(), Failure> {
@@ -32,7 +41,10 @@ impl Uplink for OvswitchVxlan {
 
     fn remove(name: &str, nic: &Nic, bridges: &[Bridge]) -> Result<(), Failure> {
         let is_used = bridges.iter().flat_map(|bridge| &bridge.ports).any(|port| port.name == name);
-        let is_ours = |link: &Link| link.kind == "vxlan" && (link.lower.is_none() || link.lower == nic.phydev);
+        let is_below = |link: &Link| link.lower.is_none() || link.lower == nic.phydev;
+        // One below a bridge of the kernel's is another driver's.
+        let is_free = |link: &Link| link.master.as_deref().is_none_or(|master| master == "ovs-system");
+        let is_ours = |link: &Link| link.kind == "vxlan" && is_below(link) && is_free(link);
         match links::find(name)?.is_some_and(|link| is_ours(&link)) && !is_used {
             true => links::remove(name),
             false => Ok(()),

@@ -13,6 +13,7 @@ pub struct Ovswitch;
 impl Uplink for Ovswitch {
     const DRIVER: &'static str = "ovswitch";
     const FUNCTIONS: bool = true;
+    const OWN: bool = false;
 
     fn name(nic: &Nic) -> Option<String> {
         nic.phydev.clone()

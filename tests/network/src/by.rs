@@ -1,6 +1,8 @@
 //! The ways by which a host's network is changed.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use remotes_host::network::way::Ways;
@@ -108,4 +110,14 @@ pub fn program(name: &str) -> PathBuf {
     let folders = own.ancestors().skip(1).take(2);
     let mut found = folders.map(|folder| folder.join(name)).filter(|path: &PathBuf| Path::is_file(path));
     found.next().unwrap_or_else(|| panic!("{name} is not built beside {}", own.display()))
+}
+
+/// The action of a case in a process of its own, to be killed. Its temporary folders lie in `locks`, a folder of the
+/// test's: whoever is killed removes nothing.
+pub fn act(case: impl AsRef<OsStr>, by: By, locks: &Path, sudo: Option<&Sudo>) -> Command {
+    let temporary = locks.join("temporary");
+    std::fs::create_dir_all(&temporary).unwrap();
+    let mut command = Command::new(program("act"));
+    command.arg(case).arg(format!("{by:?}")).arg(locks).args(sudo.map(Sudo::folder)).env("TMPDIR", temporary);
+    command
 }

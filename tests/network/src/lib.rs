@@ -18,7 +18,7 @@ mod state;
 mod switch;
 mod wired;
 
-pub use by::{By, Sudo, program};
+pub use by::{By, Sudo, act, program};
 pub use case::{Case, assert_state};
 pub use elsewhere::Elsewhere;
 pub use grounds::{Grounds, Outcome, sh};

@@ -89,6 +89,31 @@ fn an_alias_of_the_other_family_is_filtered_both_ways() {
     }
 }
 
+/// Where it has IPv4, the alias' rule comes behind its own, and nothing else is touched.
+#[test]
+fn an_alias_of_the_same_family_comes_behind_its_interface() {
+    for by in By::ALL {
+        isolated(move || {
+            let mut grounds = host(by);
+            ok(&mut grounds, "elastic", remote_post(machine("elastic", "", "")));
+            let before = State::now();
+            let other = alias(1, IPV6);
+            ok(&mut grounds, "elastic", remote_post(machine("elastic", "", &attached(1, IPV6))));
+            let marked = machine("elastic", "", &(other + &attached(2, "<IP>10.0.0.9</IP><IP6_ULA>fd00::2</IP6_ULA>")));
+            for _ in 0..2 {
+                ok(&mut grounds, "elastic", remote_post(marked.clone()));
+                let now = State::now();
+                let to = |address: &str| format!("-A opennebula -d {address} -j one-7-0-i\n");
+                let expected = before.iptables.replace(&to("10.0.0.7/32"), &(to("10.0.0.7/32") + &to("10.0.0.9/32")));
+                assert_eq!(now.iptables, expected, "{by:?}");
+                let both = to("fd00::9/128") + &to("fd00::2/128");
+                assert!(now.ip6tables.contains(&both), "{by:?}: {}", now.ip6tables);
+                assert!(now.ipset.contains("add one-7-0-ip-spoofing 10.0.0.9\n"), "{}", now.ipset);
+            }
+        });
+    }
+}
+
 /// Of an alias and its interface, it is the alias that says which belongs to which.
 #[test]
 fn an_alias_that_its_interface_does_not_name_may_send() {
@@ -106,4 +131,29 @@ fn an_alias_that_its_interface_does_not_name_may_send() {
             }
         }
     });
+}
+
+/// Machines that are routed to have public addresses, and so may their aliases.
+#[test]
+fn public_addresses_lead_to_an_interfaces_chains() {
+    for by in [By::Own, By::Server] {
+        for driver in ["elastic", "nodeport"] {
+            isolated(move || {
+                let mut grounds = host(by);
+                let address = "<IP>198.51.100.7</IP><IP6_GLOBAL>2001:db8::7</IP6_GLOBAL>";
+                let aliases = alias(1, "<IP>203.0.113.9</IP><IP6_GLOBAL>2001:db8:1::9</IP6_GLOBAL>");
+                let vm = machine(driver, "", &aliases).replace("<IP>10.0.0.7</IP>", address);
+                ok(&mut grounds, driver, update_sg(vm));
+                let now = State::now();
+                for (rules, address) in [
+                    (&now.iptables, "198.51.100.7/32"),
+                    (&now.iptables, "203.0.113.9/32"),
+                    (&now.ip6tables, "2001:db8::7/128"),
+                    (&now.ip6tables, "2001:db8:1::9/128"),
+                ] {
+                    assert!(rules.contains(&format!("-A opennebula -d {address} -j one-7-0-i\n")), "{by:?}: {rules}");
+                }
+            });
+        }
+    }
 }

@@ -110,8 +110,8 @@ const MACHINE: &str = "<VM><ID>1</ID><DEPLOY_ID>one-1</DEPLOY_ID><HISTORY_RECORD
     </HISTORY_RECORDS><TEMPLATE><NIC><NIC_ID>0</NIC_ID><VN_MAD>802.1Q</VN_MAD><NETWORK_ID>4</NETWORK_ID><BRIDGE>br0</BRIDGE>\
     <PHYDEV>eth1</PHYDEV><VLAN_ID>100</VLAN_ID><CVLANS>5-6</CVLANS><MAC>02:00:0a:00:00:01</MAC></NIC>";
 
-/// Changes of VLANs on a bridge that has a transparent proxy, as commands by port.
-fn vlans_with_a_proxy(call: Call) -> Vec<String> {
+/// Changes of VLANs on a bridge that has a transparent proxy, as commands.
+fn vlans_with_a_proxy(driver: &str, call: Call) -> Vec<String> {
     let mut grounds = Grounds::default();
     let network = Network::default().link("eth1", "", None).link("br0", "bridge", None);
     let network = network.link("eth1.100", "vlan", Some("br0")).link("one-1-0", "tun", Some("br0"));
@@ -120,13 +120,17 @@ fn vlans_with_a_proxy(call: Call) -> Vec<String> {
         "<domain type='kvm'><name>one-1</name><devices><interface type='bridge'><mac address='02:00:0a:00:00:01'/>\
          <target dev='one-1-0'/></interface></devices></domain>",
     );
-    let outcome = grounds.call("802.1Q", call);
+    let outcome = grounds.call(driver, call);
     assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
     let removed = |effect: &Effect| match effect {
         Effect::RemoveVlans { port, first, last } => vec![format!("bridge vlan del dev {port} vid {first}-{last}")],
         effect => commands(effect),
     };
-    outcome.links.iter().flat_map(removed).filter(|line| line.contains("br0b")).collect()
+    outcome.links.iter().flat_map(removed).collect()
+}
+
+fn of_the_proxy(commands: Vec<String>) -> Vec<String> {
+    commands.into_iter().filter(|line| line.contains("br0b")).collect()
 }
 
 /// Machines reach their proxy by the network's own VLAN; customers' VLANs are none of its business.
@@ -134,11 +138,32 @@ fn vlans_with_a_proxy(call: Call) -> Vec<String> {
 fn a_proxys_port_has_the_networks_vlan_alone() {
     isolated(|| {
         let vm = format!("{MACHINE}</TEMPLATE></VM>");
-        let post = vlans_with_a_proxy(Call::Post { vm, deploy_id: "one-1".into(), host: "node1".into() });
-        assert_eq!(post, ["bridge vlan add dev br0b vid 100 pvid untagged"]);
+        let post = vlans_with_a_proxy("802.1Q", Call::Post { vm, deploy_id: "one-1".into(), host: "node1".into() });
+        assert_eq!(of_the_proxy(post), ["bridge vlan add dev br0b vid 100 pvid untagged"]);
         // The stock driver ends with an error here.
         let vm = format!("{MACHINE}<VNET_UPDATE><CVLANS>7</CVLANS></VNET_UPDATE></TEMPLATE></VM>");
-        let update = vlans_with_a_proxy(Call::UpdateNic { vm, deploy_id: "one-1".into(), network_id: 4 });
-        assert_eq!(update, ["bridge vlan del dev br0b vid 2-4094", "bridge vlan add dev br0b vid 100 pvid untagged"]);
+        let update = vlans_with_a_proxy("802.1Q", Call::UpdateNic { vm, deploy_id: "one-1".into(), network_id: 4 });
+        assert_eq!(
+            of_the_proxy(update),
+            ["bridge vlan del dev br0b vid 2-4094", "bridge vlan add dev br0b vid 100 pvid untagged"]
+        );
     });
+}
+
+/// A trunk that has no VLAN of its own is the same on every port, the proxy's among them.
+#[test]
+fn a_trunk_without_a_vlan_of_its_own_passes_all_ports() {
+    for driver in ["bridge", "fw"] {
+        isolated(move || {
+            let vm = MACHINE
+                .replace("802.1Q", driver)
+                .replace("<VLAN_ID>100</VLAN_ID><CVLANS>5-6</CVLANS>", "<VLAN_TAGGED_ID>5-6</VLAN_TAGGED_ID>");
+            let vm = format!("{vm}<VNET_UPDATE><VLAN_TAGGED_ID>7</VLAN_TAGGED_ID></VNET_UPDATE></TEMPLATE></VM>");
+            let given = vlans_with_a_proxy(driver, Call::UpdateNic { vm, deploy_id: "one-1".into(), network_id: 4 });
+            let ports = ["eth1.100", "one-1-0", "br0b"];
+            let removed = ports.iter().map(|port| format!("bridge vlan del dev {port} vid 2-4094"));
+            let added = ports.iter().flat_map(|port| [5, 6].map(|id| format!("bridge vlan add dev {port} vid {id}")));
+            assert_eq!(given, removed.chain(added).collect::<Vec<_>>(), "{driver}");
+        });
+    }
 }

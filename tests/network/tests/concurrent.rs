@@ -1,11 +1,10 @@
 //! Many actions at once on one host, and actions that are killed at any moment.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::process::Command;
 use std::time::Duration;
 
 use remotes_network_tests::scene::{GROUP, Machine};
-use remotes_network_tests::{By, Case, Grounds, State, assert_state, isolated, program, sh, together};
+use remotes_network_tests::{By, Case, Grounds, State, act, assert_state, isolated, sh, together};
 
 /// What is going on with a machine.
 #[derive(Clone, Copy)]
@@ -138,6 +137,65 @@ fn fifteen_at_once_command_by_command() {
     at_once(By::Stock, 15);
 }
 
+/// A machine on a bridge that it shares with others, and that goes with the last of them.
+fn sharing(vm: u32, driver: &'static str) -> Machine {
+    let more = "<PHYDEV>eth1</PHYDEV><VLAN_ID>77</VLAN_ID>".to_owned();
+    Machine { bridge: "onebr5", more, ..Machine::new(vm, driver) }
+}
+
+/// What machines share is made by all at once, removed by all at once, and both at once.
+fn made_and_removed_at_once(driver: &'static str, by: By, count: u32) {
+    isolated(move || {
+        sh("ip link add eth1 type veth peer name peer1; ip link set eth1 up; ip link set peer1 up");
+        let nothing = State::now().links;
+        sharing(1, driver).act(&mut Grounds::default(), "pre");
+        let made = State::now().links;
+        sharing(1, driver).act(&mut Grounds::default(), "clean");
+        assert_eq!(State::now().links, nothing);
+        let host = Grounds::by(by);
+        let at_once = |actions: Vec<(u32, &'static str)>| {
+            let start = |(vm, action): (u32, &'static str)| {
+                let mut grounds = host.beside();
+                Box::new(move || sharing(vm, driver).act(&mut grounds, action)) as Box<dyn FnOnce() + Send>
+            };
+            together(actions.into_iter().map(start).collect());
+            State::now().links
+        };
+        let all = 100..100 + count;
+        let (first, second) = (100..100 + count / 2, 100 + count / 2..100 + count);
+        for round in 0..3 {
+            assert_eq!(at_once(all.clone().map(|vm| (vm, "pre")).collect()), made, "{by:?}, round {round}");
+            // The last of some go while others come: who is last decides, and nothing is there by half.
+            let pairs = first.clone().zip(second.clone());
+            let links = at_once(pairs.flat_map(|(gone, new)| [(gone, "clean"), (new, "pre")]).collect());
+            assert!(links == made || links == nothing, "{by:?}, round {round}: {links:#?}");
+        }
+        assert_eq!(at_once(second.clone().map(|vm| (vm, "pre")).collect()), made, "{by:?}");
+        second.clone().for_each(|vm| sharing(vm, driver).plug());
+        let used = State::now().links;
+        assert_eq!(at_once(first.map(|vm| (vm, "clean")).collect()), used, "{by:?}: somebody is there");
+        second.for_each(|vm| sharing(vm, driver).unplug(0));
+        assert_eq!(at_once(all.map(|vm| (vm, "clean")).collect()), nothing, "{by:?}");
+        host.assert_unlocked();
+    });
+}
+
+#[test]
+fn fifty_make_and_remove_what_they_share() {
+    made_and_removed_at_once("vxlan", By::Own, 50);
+    made_and_removed_at_once("bridge", By::Own, 50);
+}
+
+#[test]
+fn fifty_make_and_remove_what_they_share_through_roots_server() {
+    made_and_removed_at_once("vxlan", By::Server, 50);
+}
+
+#[test]
+fn twelve_make_and_remove_what_they_share_command_by_command() {
+    made_and_removed_at_once("vxlan", By::Stock, 12);
+}
+
 /// Killed at no particular moment, and called again at once: what its programs were still at is waited for.
 fn killed(name: &'static str, by: By) {
     for round in 0..25_u64 {
@@ -146,10 +204,7 @@ fn killed(name: &'static str, by: By) {
             let mut grounds = case.prepare();
             let locks = tempfile::tempdir().unwrap();
             grounds.share(locks.path());
-            let mut command = Command::new(program("act"));
-            command.args([name, &format!("{by:?}")]).arg(locks.path());
-            command.args(grounds.sudo().map(|sudo| sudo.folder()));
-            let mut child = command.spawn().unwrap();
+            let mut child = act(name, by, locks.path(), grounds.sudo()).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(1 + round * 3));
             child.kill().unwrap();
             child.wait().unwrap();

@@ -73,3 +73,98 @@ fn a_vlan_that_is_there_comes_up_as_well() {
         assert_eq!((link.up, link.master.as_deref()), (true, Some("br0")));
     });
 }
+
+/// Without its number a device cannot be made: the machine must not start on a bridge that leads nowhere.
+#[test]
+fn a_network_without_its_number_fails_with_the_bridge_made() {
+    for (driver, more, missing) in [
+        ("vxlan", "<PHYDEV>eth1</PHYDEV>", Some("VLAN_ID")),
+        ("vxlan", "<PHYDEV>eth1</PHYDEV><VLAN_ID><![CDATA[]]></VLAN_ID>", Some("VLAN_ID")),
+        ("802.1Q", "<PHYDEV>eth1</PHYDEV>", Some("VLAN_ID")),
+        // Bridges of others' making.
+        ("vxlan", "<VLAN_ID>5</VLAN_ID>", None),
+        ("802.1Q", "<VLAN_ID>5</VLAN_ID>", None),
+    ] {
+        isolated(move || {
+            sh("ip link add eth1 type veth peer name eth1p; ip link set eth1 up");
+            let (machine, mut grounds) = (Machine { more: more.into(), ..Machine::new(7, driver) }, Grounds::default());
+            for _ in 0..2 {
+                let outcome = grounds.call(driver, machine.call("pre"));
+                let failure = outcome.result.unwrap().err().map(|failure| failure.message);
+                let expected = missing.map(|key| {
+                    format!("NIC 0: its network has no {key}: bridge br0 leads nowhere; set it in the network")
+                });
+                assert_eq!(failure, expected, "{driver} {more}");
+                assert_eq!(State::now().links.contains_key("br0"), missing.is_some(), "{driver} {more}");
+            }
+            machine.act(&mut grounds, "clean");
+        });
+    }
+}
+
+/// What the stock driver says.
+#[test]
+fn a_bridge_with_a_device_of_another_number_is_refused() {
+    for (driver, kind) in [("802.1Q", "vlan"), ("vxlan", "vxlan")] {
+        isolated(move || {
+            let mut grounds = Grounds::default();
+            let network = Network::default().link("eth1", "", None).link("br0", "bridge", None);
+            // What it does not say of a device is no other number.
+            let mut network = network.link("eth1.9", kind, Some("br0")).link("eth1.77", kind, Some("br0"));
+            network.links.last_mut().unwrap().vlan = Some(77);
+            grounds.simulate_links(network);
+            let pre = |id: u32, grounds: &mut Grounds| {
+                let more = format!("<PHYDEV>eth1</PHYDEV><VLAN_ID>{id}</VLAN_ID><CONF>validate_vlan_id=YES</CONF>");
+                grounds.call(driver, Machine { more, ..Machine::new(7, driver) }.call("pre"))
+            };
+            let outcome = pre(78, &mut grounds);
+            let failure = outcome.result.unwrap().unwrap_err();
+            assert_eq!(failure.message, "Interface with an incorrect vlan_id is already in the bridge");
+            let line = "Error: The interface eth1.77 has vlan_id = 77 but the network is configured with vlan_id = 78";
+            assert_eq!(outcome.log, [line]);
+            let outcome = pre(77, &mut grounds);
+            assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+        });
+    }
+}
+
+/// Somebody removed the device below: what is left of the machine goes all the same.
+#[test]
+fn clean_does_without_the_device() {
+    for by in By::ALL {
+        isolated(move || {
+            sh("ip link add eth1 type veth peer name eth1p; ip link set eth1 up");
+            let more = "<PHYDEV>eth1</PHYDEV><VLAN_ID>77</VLAN_ID>".to_owned();
+            let (machine, mut grounds) = (Machine { more, ..Machine::new(7, "vxlan") }, Grounds::by(by));
+            grounds.domain(&machine.domain());
+            machine.act(&mut grounds, "pre");
+            machine.plug();
+            machine.act(&mut grounds, "post");
+            machine.unplug(0);
+            sh("ip link del eth1.77");
+            machine.act(&mut grounds, "clean");
+            let now = State::now();
+            assert!(!now.links.contains_key("br0") && !now.iptables.contains("one-7"), "{by:?}: {}", now.iptables);
+            assert_eq!(now.ipset, "");
+        });
+    }
+}
+
+/// A network that has lost its link of the host.
+#[test]
+fn a_link_that_a_network_has_no_more_is_released() {
+    for driver in ["bridge", "fw"] {
+        isolated(move || {
+            sh("ip link add eth1 type veth peer name eth1p; ip link set eth1 up");
+            let mut grounds = Grounds::default();
+            Machine { more: "<PHYDEV>eth1</PHYDEV>".into(), ..Machine::new(7, driver) }.act(&mut grounds, "pre");
+            assert_eq!(State::now().links["eth1"]["master"], "br0");
+            let template = "<VNET_UPDATE><PHYDEV>eth1</PHYDEV></VNET_UPDATE>".to_owned();
+            let machine = Machine { template, ..Machine::new(7, driver) };
+            for _ in 0..2 {
+                machine.act(&mut grounds, "update_nic");
+                assert!(State::now().links["eth1"]["master"].is_null(), "{driver}");
+            }
+        });
+    }
+}

@@ -5,8 +5,13 @@
 use std::sync::{Arc, Mutex};
 
 use remotes_network_tests::scene::Machine;
-use remotes_network_tests::{Grounds, State, isolated, sh};
+use remotes_network_tests::{Grounds, State, SwitchState, isolated, sh, switched};
 use remotes_simulation::Network;
+
+/// Whether a driver's bridges are those of Open vSwitch.
+fn is_switched(driver: &str) -> bool {
+    driver.starts_with("ovswitch")
+}
 
 /// Actions in the order of a life, each with the machine as it is then.
 fn life(driver: &'static str) -> Vec<(Machine, &'static str)> {
@@ -31,6 +36,14 @@ fn life(driver: &'static str) -> Vec<(Machine, &'static str)> {
             (on("", ports), on("", ports), "")
         }
         "elastic" => (on("", ""), on("", ""), ""),
+        "ovswitch" => {
+            let network = |id: u32| format!("<TARGET>one-7-0</TARGET><VLAN_ID>{id}</VLAN_ID><MTU>1400</MTU>");
+            (on("eth1", &network(42)), on("eth2", &network(43)), "<PHYDEV>eth1</PHYDEV><VLAN_ID>42</VLAN_ID>")
+        }
+        "ovswitch_vxlan" => {
+            let network = "<TARGET>one-7-0</TARGET><OUTER_VLAN_ID>900</OUTER_VLAN_ID><VLAN_ID>12</VLAN_ID>";
+            (on("eth1", network), on("eth2", network), "<PHYDEV>eth1</PHYDEV>")
+        }
         _ => (on("eth1", ""), on("eth2", ""), "<PHYDEV>eth1</PHYDEV>"),
     };
     let (post, clean) = if driver == "elastic" { ("remote_post", "remote_clean") } else { ("post", "clean") };
@@ -47,13 +60,15 @@ fn life(driver: &'static str) -> Vec<(Machine, &'static str)> {
     ]
     .into_iter()
     .filter(|(_, action)| driver != "elastic" || !action.starts_with("vnet"))
+    // These have no security groups.
+    .filter(|(_, action)| !is_switched(driver) || *action != "update_sg")
     .collect()
 }
 
 /// What the host is like now.
-fn seen(grounds: &mut Grounds) -> (State, String, Network) {
+fn seen(driver: &str, grounds: &mut Grounds) -> (State, String, Network, Option<SwitchState>) {
     let routes = sh("ip route; ip -6 route show scope link | grep -v fe80 || true; ip neighbour show proxy");
-    (State::now(), routes, grounds.simulated().clone())
+    (State::now(), routes, grounds.simulated().clone(), is_switched(driver).then(SwitchState::now))
 }
 
 /// What happens around an action: the machine comes, or has gone.
@@ -62,6 +77,16 @@ fn meanwhile(grounds: &mut Grounds, machine: &Machine, action: &str) {
     let network = grounds.simulated();
     let tap = "one-7-0";
     match action {
+        "post" if is_switched(machine.driver) => {
+            sh(&format!(
+                "ip link show dev {tap} >/dev/null 2>&1 || {{ ip tuntap add dev {tap} mode tap; ip link set {tap} up; \
+                 ovs-vsctl --timeout=20 add-port {} {tap}; }}",
+                machine.bridge
+            ));
+        }
+        "clean" if is_switched(machine.driver) => {
+            sh(&format!("ovs-vsctl --timeout=20 --if-exists del-port {tap}; ip link del {tap} 2>/dev/null || true"));
+        }
         "post" | "remote_post" if !simulated => machine.plug(),
         "post" if network.links.iter().all(|link| link.name != tap) => {
             *network = std::mem::take(network).link(tap, "tun", Some(machine.bridge));
@@ -82,6 +107,9 @@ fn until(driver: &'static str, step: usize) -> (Grounds, Machine, &'static str) 
             "for n in 1 2; do ip link add eth$n type veth peer name peer$n; done; ip link set eth1 up; ip link set eth2 up",
         );
     }
+    if is_switched(driver) {
+        grounds.configuration(":ovs_bridge_conf:\n  :datapath_type: netdev\n");
+    }
     // It has no bridges of its own.
     if driver == "dummy" {
         sh("ip link add onebr5 type bridge");
@@ -97,31 +125,36 @@ fn until(driver: &'static str, step: usize) -> (Grounds, Machine, &'static str) 
     (grounds, machine, action)
 }
 
-/// Runs a test in a namespace of its own and returns what it returns; none where that cannot be.
-fn apart<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Runs a test in a namespace of its own, with what the driver needs, and returns what it returns; none where that
+/// cannot be.
+fn apart<T: Send + 'static>(driver: &str, test: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let result = Arc::new(Mutex::new(None));
     let kept = result.clone();
-    isolated(move || *kept.lock().unwrap() = Some(test()));
+    let run = move || *kept.lock().unwrap() = Some(test());
+    match is_switched(driver) {
+        true => switched(run),
+        false => isolated(run),
+    }
     result.lock().unwrap().take()
 }
 
 fn every_action(driver: &'static str) {
     let mut kills = 0;
     for step in 0..life(driver).len() {
-        let undisturbed = apart(move || {
+        let undisturbed = apart(driver, move || {
             let (mut grounds, machine, action) = until(driver, step);
             machine.act(&mut grounds, action);
-            seen(&mut grounds)
+            seen(driver, &mut grounds)
         });
         let Some(undisturbed) = undisturbed else { return };
         for index in 0.. {
             let expected = undisturbed.clone();
-            let ended = apart(move || {
+            let ended = apart(driver, move || {
                 let (mut grounds, machine, action) = until(driver, step);
                 grounds.stop_before(index);
                 let ended = grounds.call(driver, machine.call(action)).result.is_some();
                 machine.act(&mut grounds, action);
-                assert_eq!(seen(&mut grounds), expected, "{driver} {action}, killed before effect {index}");
+                assert_eq!(seen(driver, &mut grounds), expected, "{driver} {action}, killed before effect {index}");
                 grounds.assert_unlocked();
                 ended
             });
@@ -146,4 +179,6 @@ drivers! {
     vlan "802.1Q",
     nodeport "nodeport",
     elastic "elastic",
+    ovswitch "ovswitch",
+    ovswitch_vxlan "ovswitch_vxlan",
 }

@@ -173,6 +173,20 @@ fn a_representor_follows_tagged_and_inner_vlans() {
     }
 }
 
+/// A representor stays where it is when its machine goes: the next one's network has a word in all of its VLANs.
+#[test]
+fn a_representor_keeps_nothing_of_the_last_machine() {
+    let host = host(OVSWITCH);
+    let post =
+        |more: &str| call::<vnm_ovswitch::Ovswitch>(&host, "post", &machine(&pci("ovswitch", 4, "04:10.2", more)));
+    let port = || host.simulation().here.network.openvswitch.bridges[0].ports[1].clone();
+    post("<VLAN_ID>42</VLAN_ID><CVLANS>5</CVLANS><QINQ_TYPE>802.1ad</QINQ_TYPE>");
+    assert_eq!((port().tag, port().cvlans), (Some(42), vec![5]));
+    let done = post("");
+    assert_eq!((port().tag, port().cvlans, port().vlan_mode), (None, vec![], Some(VlanMode::Trunk)));
+    assert!(done.iter().any(|effect| columns(effect).contains(&Column::QinqEthertype(None))), "{done:?}");
+}
+
 /// Nothing is guessed of a card whose own link cannot be told, and nobody's machine fails for it.
 #[test]
 fn a_card_that_cannot_be_told_is_skipped_with_a_warning() {

@@ -1,8 +1,9 @@
-//! What hooks print on standard error.
+//! What hooks print on standard error, and what is no hook.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use remotes_effect::vnm::Call;
-use remotes_network_tests::{Grounds, isolated};
+use remotes_network_tests::scene::Machine;
+use remotes_network_tests::{Grounds, isolated, sh};
 
 #[test]
 fn what_a_hook_of_the_dummy_says_keeps_its_severity() {
@@ -22,5 +23,15 @@ fn what_a_hook_of_the_dummy_says_keeps_its_severity() {
             "Info: ERRORS: seven",
         ];
         assert_eq!(outcome.log, expected);
+    });
+}
+
+#[test]
+fn site_extensions_in_ruby_are_not_loaded() {
+    isolated(|| {
+        let mut grounds = Grounds::default();
+        grounds.hook("vnmmad-load.d", "site.rb", "#!/bin/sh\nip link add extended type bridge\n");
+        Machine::new(7, "bridge").act(&mut grounds, "pre");
+        assert!(!sh("ip -o link show").contains("extended"));
     });
 }

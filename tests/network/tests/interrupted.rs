@@ -2,11 +2,10 @@
 //! the recorded state.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use remotes_network_tests::{By, Case, State, assert_state, isolated, program};
+use remotes_network_tests::{By, Case, State, act, assert_state, isolated};
 
 /// Kills until one action came to its end, and says how often.
 fn every_time(name: &'static str, by: By, what: &str, kill: impl Fn(u64, &Case) -> bool + Send + Sync + 'static) {
@@ -48,12 +47,7 @@ fn commands(name: &'static str) {
         grounds.share(locks.path());
         let doom = grounds.sudo().unwrap().beside("kill-after");
         std::fs::write(&doom, index.to_string()).unwrap();
-        let status = Command::new(program("act"))
-            .arg(case.name())
-            .arg(format!("{:?}", By::Stock))
-            .args([locks.path(), grounds.sudo().unwrap().folder()])
-            .status()
-            .unwrap();
+        let status = act(case.name(), By::Stock, locks.path(), grounds.sudo()).status().unwrap();
         std::fs::remove_file(&doom).unwrap();
         let again = grounds.call(case.driver(), case.call());
         assert!(matches!(again.result, Some(Ok(_))), "{} after command {index}: {again:?}", case.name());

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use remotes_effect::vnm::Call;
-use remotes_network_tests::{Case, State, isolated, sh};
+use remotes_network_tests::{Case, Grounds, State, isolated, sh};
 
 /// The recorded machine with other ports outside.
 fn with(case: &Case, range: &str) -> String {
@@ -60,5 +60,97 @@ fn post_alone_fails_where_ports_cannot_be_told() {
         assert!(failure.message.contains("port \"x\""), "{failure}");
         let now = State::now();
         assert!(!now.iptables.contains("DNAT") && now.iptables.contains("-A one-70-0-i -j DROP"), "{}", now.iptables);
+    });
+}
+
+/// A machine with two interfaces, of which the first has no ports, and one of which is being attached or detached.
+fn machine(attached: u32) -> String {
+    let nic = |id: u32, more: &str| {
+        let mark = if id == attached { "<ATTACH>YES</ATTACH>" } else { "" };
+        format!(
+            "<NIC><NIC_ID>{id}</NIC_ID><VN_MAD>nodeport</VN_MAD><BRIDGE>br0</BRIDGE><MAC>02:00:0a:00:00:0{id}</MAC>\
+            <IP>10.0.0.{id}</IP><GATEWAY>10.0.0.254</GATEWAY><SECURITY_GROUPS>0</SECURITY_GROUPS>{more}{mark}</NIC>"
+        )
+    };
+    let ports =
+        "<EXTERNAL_PORT_RANGE>9000:9009</EXTERNAL_PORT_RANGE><INTERNAL_PORT_RANGE>1-10/9000</INTERNAL_PORT_RANGE>";
+    format!(
+        "<VM><ID>7</ID><DEPLOY_ID>one-7</DEPLOY_ID><HISTORY_RECORDS><HISTORY><VM_MAD>kvm</VM_MAD></HISTORY></HISTORY_RECORDS>\
+        <TEMPLATE>{}{}</TEMPLATE></VM>",
+        nic(1, ""),
+        nic(2, ports)
+    )
+}
+
+/// A host with this machine.
+fn host() -> Grounds {
+    sh("ip link add br0 type bridge; ip addr add 10.0.0.250/24 dev br0; ip link set br0 up");
+    let mut interfaces = String::new();
+    for id in 1..=2 {
+        sh(&format!("ip tuntap add dev one-7-{id} mode tap; ip link set one-7-{id} master br0 up"));
+        interfaces += &format!(
+            "<interface type='bridge'><mac address='02:00:0a:00:00:0{id}'/><target dev='one-7-{id}'/></interface>"
+        );
+    }
+    let mut grounds = Grounds::default();
+    grounds.domain(&format!("<domain type='kvm'><name>one-7</name><devices>{interfaces}</devices></domain>"));
+    grounds
+}
+
+fn wrong(log: &[String]) -> usize {
+    log.iter().filter(|line| line.contains("NIC information is wrong")).count()
+}
+
+/// What one interface does not say is no matter of another's.
+#[test]
+fn an_interface_without_ports_concerns_itself_alone() {
+    isolated(|| {
+        let mut grounds = host();
+        let post = |attached| Call::Post { vm: machine(attached), deploy_id: "one-7".into(), host: "node1".into() };
+        // It goes by itself, or with the whole machine.
+        for (gone, complaints) in [(2, 0), (0, 1)] {
+            let outcome = grounds.call("nodeport", post(2));
+            assert!(matches!(outcome.result, Some(Ok(_))) && wrong(&outcome.log) == 0, "{outcome:?}");
+            let nat = || sh("iptables -t nat -S");
+            assert!(nat().contains("--to-destination 10.0.0.2:1-10/9000"), "{}", nat());
+            let outcome = grounds.call("nodeport", Call::Clean { vm: machine(gone), host: "node1".into() });
+            assert!(matches!(outcome.result, Some(Ok(_))) && wrong(&outcome.log) == complaints, "{outcome:?}");
+            assert!(!nat().contains("10.0.0.2"), "{}", nat());
+        }
+    });
+}
+
+/// An interface without ports is not served, but filtered like any other.
+#[test]
+fn an_interface_without_ports_has_its_rules() {
+    isolated(|| {
+        let mut grounds = host();
+        let outcome = grounds.call("nodeport", Call::Pre { vm: machine(0) });
+        assert!(matches!(outcome.result, Some(Ok(_))) && wrong(&outcome.log) == 0, "{outcome:?}");
+        let post = Call::Post { vm: machine(0), deploy_id: "one-7".into(), host: "node1".into() };
+        let outcome = grounds.call("nodeport", post);
+        assert!(matches!(outcome.result, Some(Ok(_))) && wrong(&outcome.log) == 1, "{outcome:?}");
+        let now = State::now();
+        for chain in ["one-7-1-i", "one-7-2-i"] {
+            assert!(now.iptables.contains(&format!("-A {chain} -j DROP\n")), "{}", now.iptables);
+        }
+        assert!(!sh("iptables -t nat -S").contains("10.0.0"));
+    });
+}
+
+/// Nobody has to answer for a gateway that there is not.
+#[test]
+fn without_a_gateway_the_ports_are_open() {
+    isolated(|| {
+        let mut grounds = host();
+        let vm = machine(2).replace("<GATEWAY>10.0.0.254</GATEWAY>", "");
+        let post = Call::Post { vm: vm.clone(), deploy_id: "one-7".into(), host: "node1".into() };
+        let outcome = grounds.call("nodeport", post);
+        assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+        assert!(sh("iptables -t nat -S").contains("--to-destination 10.0.0.2:1-10/9000"));
+        assert_eq!(sh("ip neighbour show proxy"), "");
+        let outcome = grounds.call("nodeport", Call::Clean { vm, host: "node1".into() });
+        assert!(matches!(outcome.result, Some(Ok(_))) && outcome.log.is_empty(), "{outcome:?}");
+        assert!(!sh("iptables -t nat -S").contains("10.0.0"));
     });
 }

@@ -135,6 +135,21 @@ fn detaching_a_pci_device_leaves_the_interfaces_rules() {
     });
 }
 
+/// Attaching one makes all rules anew, as with the stock driver.
+#[test]
+fn attaching_a_pci_device_makes_all_rules_anew() {
+    isolated(|| {
+        let mut grounds = running(7);
+        let pci = "<PCI><NIC_ID>4</NIC_ID><VN_MAD>fw</VN_MAD><ATTACH>YES</ATTACH></PCI>";
+        ok(&mut grounds, post(7, machine(7, EVERYTHING, pci)));
+        let made = State::now();
+        assert!(made.iptables.contains("-A one-7-0-i -j DROP\n"), "{}", made.iptables);
+        sh("iptables -F; ip6tables -F one-7-0-o");
+        ok(&mut grounds, post(7, machine(7, EVERYTHING, pci)));
+        assert_state(&State::now(), &made, "after attaching a PCI device");
+    });
+}
+
 const IMPOSSIBLE: [&str; 5] = [
     // One that only IPv6 has, so that IPv4 is asked first and has nothing against it.
     "<SECURITY_GROUP_RULE><PROTOCOL>nonsense</PROTOCOL><IP6>2001:db8::</IP6><SIZE>4</SIZE><RULE_TYPE>INBOUND</RULE_TYPE><SECURITY_GROUP_ID>0</SECURITY_GROUP_ID></SECURITY_GROUP_RULE>",

@@ -3,10 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
-use std::process::Command;
 
 use remotes_network_tests::scene::Machine;
-use remotes_network_tests::{By, Grounds, State, assert_state, isolated, program, sh};
+use remotes_network_tests::{By, Grounds, State, act, assert_state, isolated, sh};
 use serde_json::json;
 
 fn rule(ip: &str, size: u32, range: &str) -> String {
@@ -110,11 +109,9 @@ fn killed(grounds: &mut Grounds, locks: &Path, machine: &Machine, left: u32) -> 
         std::fs::write(case.path().join(name), text).unwrap();
     }
     grounds.share(locks);
-    let sudo = grounds.sudo().unwrap().folder().to_owned();
-    let doom = sudo.join("kill-after");
+    let doom = grounds.sudo().unwrap().beside("kill-after");
     std::fs::write(&doom, left.to_string()).unwrap();
-    let mut act = Command::new(program("act"));
-    let status = act.arg(case.path()).arg(format!("{:?}", By::Stock)).args([locks, &sudo]).status().unwrap();
+    let status = act(case.path(), By::Stock, locks, grounds.sudo()).status().unwrap();
     std::fs::remove_file(&doom).unwrap();
     assert!(status.code().is_none_or(|code| code == 0), "{status}");
     status.success()

@@ -32,6 +32,27 @@ fn of_two_entries_the_last_counts() {
     });
 }
 
+/// `CONF` of a network, and whether a bridge that nobody uses any more stays.
+#[test]
+fn a_networks_own_entries() {
+    for (conf, stays) in [
+        ("keep_empty_bridge=yes", true),
+        ("keep_empty_bridge=true,keep_empty_bridge=no", false),
+        ("keep_empty_bridge=false, keep_empty_bridge=True", true),
+        ("keep_empty_bridge=1", true),
+        ("keep_empty_bridge=off", false),
+        ("keep_empty_bridge=OFF", false),
+    ] {
+        isolated(move || {
+            let mut grounds = Grounds::default();
+            let machine = Machine { more: format!("<CONF>{conf}</CONF>"), ..Machine::new(7, "bridge") };
+            machine.act(&mut grounds, "pre");
+            machine.act(&mut grounds, "clean");
+            assert_eq!(sh("ip -o link").contains("br0"), stays, "{conf}");
+        });
+    }
+}
+
 /// The built-in settings are used; the hypervisor's address is in another file.
 #[test]
 fn a_file_that_is_none_stops_no_action() {

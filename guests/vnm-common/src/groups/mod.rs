@@ -50,9 +50,9 @@ pub enum Scope {
 impl Scope {
     fn holds(self, vm: &Vm, nic: &Nic) -> bool {
         match (self, vm.attached()) {
-            (Self::All, _) | (_, None) => true,
-            // The mark of one device never touches another's rules.
-            (_, Some(Attached::Nic(id) | Attached::Alias(id) | Attached::Pci(id))) => nic.id == id,
+            // A PCI device has no rules that could be meant.
+            (Self::All, _) | (_, None | Some(Attached::Pci(_))) => true,
+            (_, Some(Attached::Nic(id) | Attached::Alias(id))) => nic.id == id,
         }
     }
 
@@ -60,11 +60,17 @@ impl Scope {
         vm.nics_of(driver).filter(|nic| self.holds(vm, nic)).collect()
     }
 
-    /// The interfaces of the aliases in scope.
-    fn parents<'a>(self, vm: &'a Vm, driver: &'a str) -> Vec<&'a Nic> {
-        let aliases = self.aliases(vm);
-        let is_parent = |nic: &&Nic| vm.aliases_of(nic).any(|its| aliases.iter().any(|alias| alias.id == its.id));
-        vm.nics_of(driver).filter(is_parent).collect()
+    /// The interfaces that have rules of an address family only with the aliases in scope: without these, nothing
+    /// leads to their chains of that family.
+    fn completed<'a>(self, vm: &'a Vm, driver: &'a str) -> Vec<&'a Nic> {
+        let scope = self.aliases(vm);
+        let is_in_scope = |alias: &Nic| scope.iter().any(|other| other.id == alias.id);
+        let is_completed = |nic: &&Nic| {
+            let (new, known): (Vec<&Nic>, Vec<&Nic>) = vm.aliases_of(nic).partition(|alias| is_in_scope(alias));
+            let has = |nics: &[&Nic], at: usize| nics.iter().any(|nic| !addresses(nic)[at].1.is_empty());
+            [0, 1].into_iter().any(|at| has(&new, at) && !has(&[*nic], at) && !has(&known, at))
+        };
+        vm.nics_of(driver).filter(is_completed).collect()
     }
 
     fn aliases(self, vm: &Vm) -> Vec<&Nic> {
@@ -76,31 +82,52 @@ fn table(family: Family, changes: Vec<Change>) -> TableChange {
     TableChange { family, table: Table::Filter, changes }
 }
 
+/// A transaction of rules alone: those of IPv4, and those of IPv6.
+fn only([ipv4, ipv6]: [Vec<Change>; 2]) -> Transaction {
+    let tables = [table(Family::Ipv4, ipv4), table(Family::Ipv6, ipv6)].into_iter();
+    let tables = tables.filter(|table| !table.changes.is_empty()).collect();
+    Transaction { sets: Vec::new(), tables, obsolete_sets: Vec::new() }
+}
+
 /// Puts the rules of a driver's interfaces in force.
 pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str) -> Result<(), Failure> {
     locks::acquire(LOCK)?;
     let mut nics = scope.nics(vm, driver);
     if mode == Mode::Routed && nics.is_empty() {
-        // An interface may have had no address of the alias' family, and so neither of the rules that lead there.
-        nics = scope.parents(vm, driver);
+        nics = scope.completed(vm, driver);
     }
     if !nics.is_empty() {
-        let taps = Taps::find(vm, deploy_id);
-        let named = nics.iter().map(|nic| Ok((*nic, taps.require(nic)?))).collect::<Result<Vec<_>, Failure>>()?;
-        if mode == Mode::Bridged {
-            wait_for(named.iter().map(|(_, tap)| tap.as_str()))?;
+        match named(vm, &nics, mode, deploy_id) {
+            Ok(named) => build(vm, &named, mode, &Settings::default())?,
+            // The host's own part does not depend on any machine.
+            Err(failure) => {
+                if let Err(other) = iptables::apply(&only([entry(mode), entry(mode)])) {
+                    error!("chain {ENTRY} is not there either: {}", other.message);
+                }
+                return Err(failure);
+            }
         }
-        let settings = Settings::default();
-        build(vm, &named, mode, &settings)?;
     }
     let rebuilt = |alias: &Nic| nics.iter().any(|nic| vm.aliases_of(nic).any(|its| its.id == alias.id));
-    scope.aliases(vm).into_iter().filter(|alias| !rebuilt(alias)).try_for_each(|alias| add_alias(vm, alias, mode))
+    let aliases: Vec<&Nic> = scope.aliases(vm).into_iter().filter(|alias| !rebuilt(alias)).collect();
+    let entry = if nics.is_empty() { entry(mode) } else { Vec::new() };
+    add_aliases(vm, &aliases, mode, &entry)
+}
+
+/// The interfaces with their taps, which are there.
+fn named<'a>(vm: &Vm, nics: &[&'a Nic], mode: Mode, deploy_id: &str) -> Result<Vec<(&'a Nic, String)>, Failure> {
+    let taps = Taps::find(vm, deploy_id);
+    let named = nics.iter().map(|nic| Ok((*nic, taps.require(nic)?))).collect::<Result<Vec<_>, Failure>>()?;
+    if mode == Mode::Bridged {
+        wait_for(named.iter().map(|(_, tap)| tap.as_str()))?;
+    }
+    Ok(named)
 }
 
 fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> Result<(), Failure> {
     let everything = everything();
     let mut groups: &[GroupRule] = &vm.rules;
-    let mut interfaces = Vec::new();
+    let (mut interfaces, mut refused) = (Vec::new(), None);
     for (nic, tap) in nics {
         // oned always names groups. Where it does not, all is let through, for what follows as well.
         let ids: &[u32] = match &nic.security_groups {
@@ -110,18 +137,21 @@ fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> R
                 &[0]
             }
         };
-        let most_members = settings.number(nic, "ipset_maxelem")?;
+        let most_members = settings.number(nic, "ipset_maxelem").unwrap_or_else(|failure| {
+            refused.get_or_insert(failure);
+            None
+        });
         interfaces.push(Interface { vm, nic, groups, ids, tap, mode, most_members });
     }
-    let built = transaction(&interfaces, mode).and_then(|transaction| iptables::apply(&transaction));
+    let built = refused.map_or_else(|| transaction(&interfaces, mode), Err);
+    let built = built.and_then(|transaction| iptables::apply(&transaction));
     built.inspect_err(|_| {
         // What had rules keeps them; what had none is closed.
-        let tables = [Family::Ipv4, Family::Ipv6].map(|family| {
+        let closed = [Family::Ipv4, Family::Ipv6].map(|family| {
             let closed = interfaces.iter().flat_map(|interface| interface.closed(family));
-            table(family, entry(mode).into_iter().chain(closed).collect())
+            entry(mode).into_iter().chain(closed).collect()
         });
-        let closed = Transaction { sets: Vec::new(), tables: tables.to_vec(), obsolete_sets: Vec::new() };
-        if let Err(failure) = iptables::apply(&closed) {
+        if let Err(failure) = iptables::apply(&only(closed)) {
             error!("the interfaces cannot be closed either: {}", failure.message);
         }
     })
@@ -181,6 +211,10 @@ fn wait_for<'a>(taps: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
 
 /// Takes the rules of a driver's interfaces away. Nothing there is fine.
 pub fn deactivate(vm: &Vm, driver: &str, mode: Mode) -> Result<(), Failure> {
+    // That one device goes must not open the others.
+    if let Some(Attached::Pci(_)) = vm.attached() {
+        return Ok(());
+    }
     let (nics, aliases) = (Scope::Attached.nics(vm, driver), Scope::Attached.aliases(vm));
     let removed = |alias: &Nic| nics.iter().any(|nic| Some(nic.id) == alias.parent_id);
     let aliases: Vec<&Nic> = aliases.into_iter().filter(|alias| !removed(alias)).collect();
@@ -198,10 +232,11 @@ pub fn deactivate(vm: &Vm, driver: &str, mode: Mode) -> Result<(), Failure> {
     iptables::apply(&Transaction { sets: Vec::new(), tables, obsolete_sets: bases.clone() })
 }
 
-fn addresses(alias: &Nic) -> [(Family, Vec<String>); 2] {
+/// The addresses that lead to an interface, or to that of an alias.
+fn addresses(nic: &Nic) -> [(Family, Vec<String>); 2] {
     [
-        (Family::Ipv4, alias.addresses.ip.iter().cloned().collect()),
-        (Family::Ipv6, alias.addresses.routed_ipv6().map(str::to_owned).collect()),
+        (Family::Ipv4, nic.addresses.ip.iter().cloned().collect()),
+        (Family::Ipv6, nic.addresses.routed_ipv6().map(str::to_owned).collect()),
     ]
 }
 
@@ -212,37 +247,44 @@ fn alias_rule(parent: &str, address: String) -> PlacedRule {
     PlacedRule { chain: ENTRY.to_owned(), rule, position: Position::BehindItsLike }
 }
 
-fn add_alias(vm: &Vm, alias: &Nic, mode: Mode) -> Result<(), Failure> {
-    let Some(parent) = alias.parent_id.map(|parent| base(vm, parent)) else { return Ok(()) };
-    let mut tables = Vec::new();
-    for (family, addresses) in addresses(alias) {
-        if addresses.is_empty() {
-            continue;
+/// Has aliases' addresses let through where their interfaces' are, in one transaction with what has to be there
+/// before.
+fn add_aliases(vm: &Vm, aliases: &[&Nic], mode: Mode, before: &[Change]) -> Result<(), Failure> {
+    let mut changes = [before.to_vec(), before.to_vec()];
+    for alias in aliases {
+        let Some(parent) = alias.parent_id.map(|parent| base(vm, parent)) else { continue };
+        for ((family, addresses), changes) in addresses(alias).into_iter().zip(&mut changes) {
+            if addresses.is_empty() {
+                continue;
+            }
+            iptables::add_members(&spoofing_set(&parent, family), &addresses)?;
+            // A bridge asks for ports, not for addresses.
+            if mode == Mode::Routed {
+                changes.extend(addresses.into_iter().map(|address| Change::EnsureRule(alias_rule(&parent, address))));
+            }
         }
-        iptables::add_members(&spoofing_set(&parent, family), &addresses)?;
-        let rules = addresses.into_iter().map(|address| Change::EnsureRule(alias_rule(&parent, address)));
-        tables.push(table(family, rules.collect()));
     }
-    match mode {
-        // A bridge asks for ports, not for addresses.
-        Mode::Bridged => Ok(()),
-        Mode::Routed => iptables::apply(&Transaction { sets: vec![], tables, obsolete_sets: vec![] }),
-    }
+    apply(changes)
 }
 
 fn remove_alias(vm: &Vm, alias: &Nic, mode: Mode) -> Result<(), Failure> {
     let Some(parent) = alias.parent_id.map(|parent| base(vm, parent)) else { return Ok(()) };
-    let mut tables = Vec::new();
-    for (family, addresses) in addresses(alias) {
+    let mut changes = [Vec::new(), Vec::new()];
+    for ((family, addresses), changes) in addresses(alias).into_iter().zip(&mut changes) {
         if addresses.is_empty() {
             continue;
         }
         iptables::remove_members(&spoofing_set(&parent, family), &addresses)?;
-        let rules = addresses.into_iter().map(|address| Change::RemoveRule(alias_rule(&parent, address)));
-        tables.push(table(family, rules.collect()));
+        if mode == Mode::Routed {
+            changes.extend(addresses.into_iter().map(|address| Change::RemoveRule(alias_rule(&parent, address))));
+        }
     }
-    match mode {
-        Mode::Bridged => Ok(()),
-        Mode::Routed => iptables::apply(&Transaction { sets: vec![], tables, obsolete_sets: vec![] }),
+    apply(changes)
+}
+
+fn apply(changes: [Vec<Change>; 2]) -> Result<(), Failure> {
+    match changes.iter().all(Vec::is_empty) {
+        true => Ok(()),
+        false => iptables::apply(&only(changes)),
     }
 }

@@ -17,7 +17,8 @@ pub fn post(vm: &Vm, driver: &str) -> Result<(), Failure> {
         let (Some(bridge), Some(representor)) = (bridge_of(device), &function.representor) else { continue };
         let mut changes = vec![Change::EnsureBridge(new_bridge(bridge, device, &settings)?)];
         changes.extend([&function.physical, representor].map(|link| ensure_port(bridge, link, Backing::Link)));
-        changes.push(columns(bridge, representor, ports::columns(device, &settings)?));
+        // A representor outlives its machines: what the last one's network had goes.
+        changes.push(columns(bridge, representor, ports::changed(device, &settings)?));
         apply(&changes, ports::is_tunnelled(device))?;
     }
     Ok(())

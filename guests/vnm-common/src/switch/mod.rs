@@ -14,6 +14,7 @@ use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::openvswitch::{Backing, Bridge, Change, NewBridge, NewPort, PortColumns, Setting};
 use remotes_sdk::{Failure, error, locks, openvswitch, warning};
 
+use crate::device::leads_nowhere;
 use crate::host::bridge_of;
 use crate::settings::Settings;
 use crate::taps::Taps;
@@ -30,9 +31,16 @@ pub trait Uplink {
     const DRIVER: &'static str;
     /// whether it serves virtual functions of network cards
     const FUNCTIONS: bool;
+    /// whether that way out is a device of the driver's own, not a link that the host has anyway
+    const OWN: bool;
 
     /// The link that an interface's bridge leads out by, if any.
     fn name(nic: &Nic) -> Option<String>;
+
+    /// What the network would have to say to have such a link, and does not.
+    fn missing(_nic: &Nic) -> Option<&'static str> {
+        None
+    }
 
     /// Makes that link where it is the driver's own, and missing.
     fn make(name: &str, nic: &Nic, settings: &Settings) -> Result<(), Failure>;
@@ -81,9 +89,13 @@ fn connect<U: Uplink>(vm: &Vm, taps: Option<&Taps>) -> Result<(), Failure> {
     for nic in vm.nics_of(U::DRIVER) {
         let Some(bridge) = bridge_of(nic) else { continue };
         if settings.is(nic, "validate_vlan_id")? {
-            error!("validate_vlan_id: a bridge of Open vSwitch holds any VLANs; nothing is validated");
+            error!("VLAN ID validation not supported for OpenvSwitch, skipped.");
         }
         changes.push(Change::EnsureBridge(new_bridge(bridge, nic, &settings)?));
+        if let Some(key) = U::missing(nic) {
+            apply(&changes, is_tunnelled)?;
+            return Err(leads_nowhere(nic, bridge, key));
+        }
         if let Some(uplink) = U::name(nic) {
             U::make(&uplink, nic, &settings)?;
             changes.push(ensure_port(bridge, &uplink, Backing::Link));

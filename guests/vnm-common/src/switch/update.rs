@@ -74,21 +74,23 @@ fn exchange<U: Uplink>(nic: &Nic, old: &BTreeMap<String, String>, settings: &Set
     if former_uplink == uplink || !bridges.iter().any(|bridge| bridge.name == name) {
         return Ok(());
     }
-    let mut changes = Vec::new();
-    if let Some(uplink) = &uplink {
-        U::make(uplink, nic, settings)?;
-        changes.push(ensure_port(name, uplink, Backing::Link));
-    }
-    let is_there = |former: &String| {
-        bridges.iter().any(|bridge| bridge.name == name && bridge.ports.iter().any(|port| port.name == *former))
+    let is_port = |port: &String| {
+        bridges.iter().any(|bridge| bridge.name == name && bridge.ports.iter().any(|other| other.name == *port))
     };
-    let former_uplink = former_uplink.filter(is_there);
-    if let Some(former) = &former_uplink {
-        changes.push(Change::RemovePort(PortName { bridge: name.to_owned(), name: former.clone() }));
+    let remove = |former: &String| Change::RemovePort(PortName { bridge: name.to_owned(), name: former.clone() });
+    let mut changes: Vec<Change> = former_uplink.iter().filter(|former| is_port(former)).map(remove).collect();
+    if U::OWN {
+        // The kernel has no second device of the same identifier: the old one goes first. A killed action may have
+        // left it outside of the bridge.
+        apply(&changes, false)?;
+        changes.clear();
+        if let Some(name) = &former_uplink {
+            U::remove(name, &former, &openvswitch::bridges()?)?;
+        }
+        if let Some(uplink) = &uplink {
+            U::make(uplink, nic, settings)?;
+        }
     }
-    apply(&changes, false)?;
-    match former_uplink {
-        Some(name_before) => U::remove(&name_before, &former, &openvswitch::bridges()?),
-        None => Ok(()),
-    }
+    changes.extend(uplink.iter().map(|uplink| ensure_port(name, uplink, Backing::Link)));
+    apply(&changes, false)
 }

@@ -1,10 +1,9 @@
 //! Killed before any effect, or any command that these come to, and called again.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use remotes_network_tests::{By, Case, Grounds, ProxyState, program, proxied};
+use remotes_network_tests::{By, Case, Grounds, ProxyState, proxied};
 
 use super::{CLEAN, PRE, act, expected, host};
 
@@ -60,11 +59,7 @@ fn commands(name: &'static str) {
         grounds.share(locks.path());
         let doom = grounds.sudo().unwrap().beside("kill-after");
         std::fs::write(&doom, index.to_string()).unwrap();
-        let status = Command::new(program("act"))
-            .args([name, &format!("{:?}", By::Stock)])
-            .args([locks.path(), grounds.sudo().unwrap().folder()])
-            .status()
-            .unwrap();
+        let status = remotes_network_tests::act(name, By::Stock, locks.path(), grounds.sudo()).status().unwrap();
         std::fs::remove_file(&doom).unwrap();
         act(&mut grounds, &case);
         assert_after(name, expected.as_ref(), &format!("{name} killed before command {index} ({status})"));

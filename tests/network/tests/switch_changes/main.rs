@@ -2,6 +2,8 @@
 //! ports, many at once, and a switch in trouble.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod uplinks;
+
 use std::time::Duration;
 
 use remotes_effect::deadline::Deadline;
@@ -188,62 +190,37 @@ fn ports_of_dpdk_are_sockets() {
     });
 }
 
+/// A machine has no port before it starts: flows for another's are nobody's.
 #[test]
-fn an_uplink_is_exchanged() {
+fn pre_makes_no_flows() {
     switched(|| {
-        let mut grounds = host(&[(7, 1)]);
-        sh("ip link add eth2 type veth peer name eth2p; ip link set eth2 up");
-        let update_of = |network: &str, old: &str| {
-            update(7, machine(7, &format!("{}<VNET_UPDATE>{old}</VNET_UPDATE>", nic("ovswitch", 7, 0, network))))
-        };
-        let uplinks =
-            || -> Vec<String> { names(&SwitchState::now()).into_iter().filter(|it| it.starts_with("eth")).collect() };
-        for _ in 0..2 {
-            ok(&mut grounds, "ovswitch", update_of("<PHYDEV>eth2</PHYDEV>", "<PHYDEV>eth1</PHYDEV>"));
-            assert_eq!(uplinks(), ["eth2"]);
-        }
-        ok(&mut grounds, "ovswitch", update_of("", "<PHYDEV>eth2</PHYDEV>"));
-        assert_eq!(uplinks(), [""; 0]);
-        ok(&mut grounds, "ovswitch", update_of("<PHYDEV>eth1</PHYDEV>", "<PHYDEV><![CDATA[]]></PHYDEV>"));
-        assert_eq!(uplinks(), ["eth1"]);
-        // Nothing that concerns the uplink.
-        ok(&mut grounds, "ovswitch", update_of("<PHYDEV>eth2</PHYDEV>", "<GATEWAY>10.0.0.1</GATEWAY>"));
-        assert_eq!(uplinks(), ["eth1"]);
+        let mut grounds = host(&[]);
+        let alias = "<NIC_ALIAS><NIC_ID>1</NIC_ID><PARENT_ID>0</PARENT_ID><IP>10.0.0.9</IP>\
+            <FILTER_IP_SPOOFING>YES</FILTER_IP_SPOOFING><FILTER_MAC_SPOOFING>YES</FILTER_MAC_SPOOFING></NIC_ALIAS>";
+        let document = machine(7, &format!("{}{alias}", nic("ovswitch", 7, 0, "<PHYDEV>eth1</PHYDEV>")));
+        let before = SwitchState::now();
+        ok(&mut grounds, "ovswitch", pre(document));
+        assert_eq!(SwitchState::now(), before);
     });
 }
 
 #[test]
-fn a_vxlan_is_exchanged() {
+fn a_machine_without_a_tap_has_nothing_made() {
     switched(|| {
-        let mut grounds = host(&[(7, 1)]);
-        let driver = "ovswitch_vxlan";
-        let network =
-            |id: u32| format!("<PHYDEV>eth1</PHYDEV><OUTER_VLAN_ID>{id}</OUTER_VLAN_ID><VLAN_ID>12</VLAN_ID>");
-        sh("ovs-vsctl --timeout=20 del-port eth1");
-        ok(&mut grounds, driver, pre(simple(driver, 7, &network(900))));
-        ok(&mut grounds, driver, post(7, simple(driver, 7, &network(900))));
-        assert_eq!(names(&SwitchState::now()), ["eth1.900", "one-7-0", "ovsbr0"]);
-        let changed = format!(
-            "{}<VNET_UPDATE><OUTER_VLAN_ID>900</OUTER_VLAN_ID></VNET_UPDATE>",
-            nic(driver, 7, 0, &network(901))
-        );
-        for _ in 0..2 {
-            ok(&mut grounds, driver, update(7, machine(7, &changed)));
-            assert_eq!(names(&SwitchState::now()), ["eth1.901", "one-7-0", "ovsbr0"]);
-            assert!(!sh("ip -o link show").contains("eth1.900"));
-        }
-        // Somebody removed the device: the next one that comes makes it again.
-        sh("ip link del eth1.901");
-        ok(&mut grounds, driver, post(7, simple(driver, 7, &network(901))));
-        assert!(sh("ip -o link show").contains("eth1.901"));
-        // One interface more in another bridge on the same VXLAN: the device stays.
-        sh(
-            "ovs-vsctl --timeout=20 del-port eth1.901 -- add-br ovsbr1 -- set bridge ovsbr1 datapath_type=netdev -- add-port ovsbr1 eth1.901",
-        );
-        unplug("one-7-0");
-        ok(&mut grounds, driver, clean(simple(driver, 7, &network(901))));
-        assert_eq!(names(&SwitchState::now()), ["eth1.901", "ovsbr1"]);
-        assert!(sh("ip -o link show").contains("eth1.901"));
+        let mut grounds = host(&[]);
+        sh("ovs-vsctl --timeout=20 del-br ovsbr0");
+        let failure = grounds.call("ovswitch", post(7, simple("ovswitch", 7, "<PHYDEV>eth1</PHYDEV>"))).result;
+        assert_eq!(failure.unwrap().unwrap_err().message, "No tap device found for nic 0");
+        assert_eq!(names(&SwitchState::now()), [""; 0]);
+    });
+}
+
+#[test]
+fn vlans_of_a_bridge_are_not_validated() {
+    switched(|| {
+        let mut grounds = host(&[]);
+        let outcome = ok(&mut grounds, "ovswitch", pre(simple("ovswitch", 7, "<CONF>validate_vlan_id=yes</CONF>")));
+        assert_eq!(outcome.log, ["Error: VLAN ID validation not supported for OpenvSwitch, skipped."]);
     });
 }
 

@@ -1,0 +1,70 @@
+//! What all machines' chains are called from: there whatever becomes of the machine that an action is about.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use remotes_effect::vnm::Call;
+use remotes_network_tests::scene::Machine;
+use remotes_network_tests::{By, Grounds, State, isolated, sh};
+
+fn assert_entered(when: &str) {
+    let now = State::now();
+    for rules in [&now.iptables, &now.ip6tables] {
+        for rule in ["-A FORWARD -m physdev --physdev-is-bridged -j opennebula\n", "-A opennebula -j ACCEPT\n"] {
+            assert!(rules.contains(rule), "{when}: no {rule}{rules}");
+        }
+    }
+}
+
+/// Calls `post` on a host with br0, which has to end so.
+fn post(when: &'static str, succeeds: bool, prepare: impl Fn(&mut Grounds) + Send + Sync + 'static, vm: String) {
+    isolated(move || {
+        sh("ip link add br0 type bridge; ip link set br0 up");
+        let mut grounds = Grounds::by(By::Own);
+        prepare(&mut grounds);
+        let deploy_id = if vm.contains(">lxc<") { "-" } else { "one-7" };
+        for _ in 0..2 {
+            let call = Call::Post { vm: vm.clone(), deploy_id: deploy_id.into(), host: "node1".into() };
+            let outcome = grounds.call("fw", call);
+            assert_eq!(outcome.result.as_ref().unwrap().is_ok(), succeeds, "{when}: {outcome:?}");
+            assert_entered(when);
+        }
+    });
+}
+
+#[test]
+fn an_action_that_builds_nothing_leaves_the_entry() {
+    let one = Machine::new(7, "fw");
+    let domain = one.domain();
+    post("a tap is missing", false, move |grounds| grounds.domain(&domain), one.document());
+    post("the machine is unknown", false, |_| (), one.document());
+    post("no deploy id", false, |_| (), one.document().replace(">kvm<", ">lxc<"));
+    let two = Machine::new(7, "fw").nics(2);
+    let only_the_first = |grounds: &mut Grounds| {
+        grounds.domain(&Machine::new(7, "fw").nics(2).domain());
+        Machine::new(7, "fw").plug();
+    };
+    post("one of two taps is missing", false, only_the_first, two.document());
+    let template = "<NIC><NIC_ID>4</NIC_ID><VN_MAD>bridge</VN_MAD><ATTACH>YES</ATTACH></NIC>".to_owned();
+    post("another driver's interface", true, |_| (), Machine { template, ..one.clone() }.document());
+    let template =
+        "<NIC_ALIAS><NIC_ID>4</NIC_ID><PARENT_ID>0</PARENT_ID><IP>10.0.0.9</IP><ATTACH>YES</ATTACH></NIC_ALIAS>";
+    post("an alias", true, |_| (), Machine { template: template.to_owned(), ..one }.document());
+}
+
+/// As with a rule that cannot be, the machine is closed.
+#[test]
+fn a_setting_that_is_no_number_closes_the_machine() {
+    let machine = Machine { more: "<CONF>ipset_maxelem=many</CONF>".into(), ..Machine::new(7, "fw") };
+    isolated(move || {
+        sh("ip link add br0 type bridge; ip link set br0 up");
+        let mut grounds = Grounds::default();
+        grounds.domain(&machine.domain());
+        machine.plug();
+        let failure = grounds.call("fw", machine.call("post")).result.unwrap().unwrap_err();
+        assert_eq!(failure.message, "ipset_maxelem is \"many\", expected a number");
+        assert_entered("no number");
+        let now = State::now();
+        for rules in [&now.iptables, &now.ip6tables] {
+            assert!(rules.contains("-A one-7-0-i -j DROP\n-A one-7-0-o -j DROP\n"), "{rules}");
+        }
+    });
+}
