@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::domain::{check_document, check_domain_document};
 use super::pattern::{Pattern, any, listed};
+use super::reach::KINDS;
 use super::{Access, PathGrants};
 use crate::libvirt::{Effect, Migration};
 use crate::types::Failure;
@@ -26,10 +27,10 @@ pub struct LibvirtGrant {
     /// Programs that a domain may name: emulators, helpers of file systems, scripts of interfaces.
     #[serde(default)]
     pub programs: Vec<Pattern>,
-    /// Kinds of host devices that a domain may have: `pci`, `mdev`, `usb`, `redirdev`; `seclabel` to set labels.
+    /// Kinds of host devices that a domain may have: some of [`KINDS`].
     #[serde(default)]
     pub host_devices: Vec<String>,
-    /// Protocols of storage reached by network: `rbd`, `iscsi`, `gluster`, `sheepdog`, …
+    /// Protocols of storage reached by network: some of [`PROTOCOLS`].
     #[serde(default)]
     pub network_storage: Vec<String>,
     /// Whether elements of the emulators' own namespaces (`qemu:commandline`) may pass options unseen.
@@ -49,7 +50,25 @@ struct AgentCommand {
     _id: IgnoredAny,
 }
 
+/// Protocols of storage that libvirt knows, and `volume`, storage of libvirt's own pools.
+const PROTOCOLS: [&str; 14] = [
+    "ftp", "ftps", "gluster", "http", "https", "iscsi", "nbd", "nfs", "rbd", "sheepdog", "ssh", "tftp", "volume",
+    "vxhs",
+];
+
 impl LibvirtGrant {
+    /// Whether all that it names is known; otherwise what is not.
+    pub(super) fn validate(&self) -> Result<(), String> {
+        for (key, names, known) in
+            [("host-devices", &self.host_devices, &KINDS[..]), ("network-storage", &self.network_storage, &PROTOCOLS)]
+        {
+            if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+                return Err(format!("[libvirt]: {key}: {name:?} is not known; expected {}", known.join(", ")));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether this daemon may be connected to.
     pub fn check_uri(&self, uri: &str) -> Result<(), Failure> {
         match any_uri(&self.uris, uri) {
