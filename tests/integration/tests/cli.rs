@@ -264,6 +264,26 @@ fn what_cannot_be_written_is_an_error_and_no_panic() {
     }
 }
 
+/// Whatever parses a component has it done by the process that has limits, which finds no place to work in here.
+#[test]
+fn nothing_is_compiled_in_the_operators_process() {
+    let folder = folder();
+    let tree = folder.path().join("remotes").display().to_string();
+    let component = dist().join("lib/remotes/drivers/vmm/dummy/component.wasm").display().to_string();
+    run(&["tree", "install", "--driver", "vmm/dummy", &tree]);
+    let recording = folder.path().join("recording").display().to_string();
+    run(&["exec", "--tree", &tree, "--record", &recording, "vmm/dummy/reboot", "one-7", "node1"]);
+    for arguments in [
+        &["inspect", &component][..],
+        &["replay", &recording, &component],
+        &["tree", "install", "--driver", "vmm/dummy", &tree],
+    ] {
+        let outcome = Outcome::of(remotes().args(arguments).env("TMPDIR", "/nonexistent"), "");
+        assert!(outcome.code == 1 && outcome.says("no folder for compiling"), "{arguments:?}: {outcome:?}");
+        assert_eq!(Outcome::of(remotes().args(arguments), "").code, 0, "{arguments:?}");
+    }
+}
+
 #[test]
 fn what_is_wrong_is_said_once() {
     let folder = folder();
