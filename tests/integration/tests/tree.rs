@@ -127,6 +127,7 @@ fn the_operators_policy_stays() {
 fn what_was_altered_is_found() {
     let folder = folder();
     let tree = Tree::install(&folder.path().join("remotes"));
+    run(&["tree", "install", "--driver", "vmm/dummy", tree.text()]);
     assert_eq!(tree.verify().0, 0);
     let code = tree.driver().join(format!("component.{}.cwasm", std::env::consts::ARCH));
     let alter = |path: &Path| {

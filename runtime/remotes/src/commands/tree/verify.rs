@@ -1,5 +1,6 @@
 //! `remotes tree verify`: is everything as it was installed, and can nobody else change it?
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -68,16 +69,12 @@ pub fn run(dir: &Path, json: bool) -> Result<ExitCode> {
 }
 
 /// Folders above what was installed, relative to the tree: whoever can write one can put something else there.
-fn folders(tree: &Tree, drivers: &[(String, String)]) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = [".", "bin", "drivers", "etc"].map(PathBuf::from).to_vec();
+fn folders(tree: &Tree, drivers: &[(String, String)]) -> BTreeSet<PathBuf> {
+    let mut folders: BTreeSet<PathBuf> = [".", "bin", "drivers", "etc"].map(PathBuf::from).into();
     for (subsystem, _) in drivers {
-        folders.extend([
-            PathBuf::from(subsystem),
-            Path::new("drivers").join(subsystem),
-            Path::new("etc").join(subsystem),
-        ]);
+        let above = ["", "drivers", "etc"].map(|above| Path::new(above).join(subsystem));
+        folders.extend(above);
     }
-    folders.dedup();
     folders.retain(|folder| tree.root().join(folder).exists());
     folders
 }
