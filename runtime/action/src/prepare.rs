@@ -22,6 +22,16 @@ pub enum PrepareError {
     /// argv or standard input are unfit.
     #[error(transparent)]
     Convention(#[from] ConventionError),
+    /// The tree has no such driver.
+    #[error("no driver {driver} in {}: {present}", tree.display())]
+    NoDriver {
+        /// the tree's root
+        tree: PathBuf,
+        /// `vmm/kvm`
+        driver: String,
+        /// what there is instead, in words
+        present: String,
+    },
     /// The policy file is unfit.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -79,10 +89,29 @@ pub fn standard_input() -> Result<Vec<u8>, PrepareError> {
 pub fn prepare(tree: &Tree, identity: &Identity, argv: &[String], stdin: &[u8]) -> Result<Prepared, PrepareError> {
     let Identity { subsystem, driver, action } = identity;
     let call = convention::call(subsystem, action, argv, stdin)?;
-    let policy = Arc::new(Policy::read(&tree.policy(subsystem, driver))?);
+    // Looked for only where something is missing: every action pays for what is done here.
+    let known = |error: PrepareError| missing(tree, identity).unwrap_or(error);
+    let policy = Arc::new(Policy::read(&tree.policy(subsystem, driver)).map_err(|error| known(error.into()))?);
     let deadline = Deadline::after(policy.limits.time(action));
-    let (driver, manifest) = load(tree, identity, &policy)?;
+    let (driver, manifest) = load(tree, identity, &policy).map_err(known)?;
     Ok(Prepared { driver, manifest, policy, call, deadline })
+}
+
+/// That the driver is not there, if it is not.
+fn missing(tree: &Tree, identity: &Identity) -> Option<PrepareError> {
+    let Identity { subsystem, driver, .. } = identity;
+    if tree.driver(subsystem, driver).is_dir() {
+        return None;
+    }
+    let present: Vec<_> = tree.drivers().ok()?.iter().map(|(subsystem, name)| format!("{subsystem}/{name}")).collect();
+    Some(PrepareError::NoDriver {
+        tree: tree.root().to_owned(),
+        driver: format!("{subsystem}/{driver}"),
+        present: match present.is_empty() {
+            true => "there is none at all; `remotes tree install` lays them there".to_owned(),
+            false => format!("there are {}", present.join(", ")),
+        },
+    })
 }
 
 /// Loads a driver: from the tree, or else from the host's cache, which is filled where it has nothing.

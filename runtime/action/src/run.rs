@@ -1,8 +1,9 @@
 //! From a prepared action to what oned reads.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use remotes_effect::types::Failure;
 use remotes_effect::{Call, Executor, Reply};
 use remotes_host::{Machine, Surroundings};
 use remotes_sandbox::{Outcome, RunError};
+use rustix::fs::{Access, OFlags};
 
 use crate::convention::{self, Printed};
 use crate::prepare::Prepared;
@@ -45,22 +47,50 @@ pub fn write_log(level: Level, action: &str, text: &str) {
     let _ = std::io::stderr().write_all(convention::log_line(level, action, text).as_bytes());
 }
 
-/// The journal that the policy asks for, if it can be opened.
+/// The journal that the policy asks for, if it can be opened. Where it is not kept, the action goes on: the loss is
+/// a line of its log.
 pub fn policy_journal(policy: &Policy, identity: &Identity) -> Option<Lines> {
-    let path = policy.journal.as_deref()?;
-    let opened = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-        .open(path);
-    match opened {
-        Ok(file) => Some(Lines::new(file, format!("{identity} {}", std::process::id()))),
+    let path = Path::new(policy.journal.as_deref()?);
+    match journal_options().create(true).mode(0o600).open(path) {
+        Ok(file) => Some(journal_lines(file, path, identity)),
         Err(error) => {
-            tracing::warn!(path, %error, "the journal of the policy cannot be opened");
+            warn_of_loss(&identity.action, path, &error);
             None
         }
     }
+}
+
+/// A journal in this file, open for appending.
+pub fn journal_lines(file: File, path: &Path, identity: &Identity) -> Lines {
+    let (action, path) = (identity.action.clone(), path.to_owned());
+    Lines::new(file, format!("{identity} {}", std::process::id()), move |error| warn_of_loss(&action, &path, error))
+}
+
+fn warn_of_loss(action: &str, path: &Path, error: &std::io::Error) {
+    tracing::warn!(path = %path.display(), %error, "the journal is not kept");
+    let text = format!("journal {}: {error}; the action goes on, and what it does is not written down", path.display());
+    write_log(Level::Warning, action, &text);
+}
+
+/// Why the policy's journal could not be kept here by this user, if so. Nothing is made.
+pub fn journal_problem(policy: &Policy) -> Option<String> {
+    let path = Path::new(policy.journal.as_deref()?);
+    let folder = path.parent().unwrap_or(path);
+    let error = match journal_options().open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).err()?.into()
+        }
+        opened => opened.err()?,
+    };
+    Some(format!("its journal {} could not be kept here: {error}", path.display()))
+}
+
+fn journal_options() -> OpenOptions {
+    // A FIFO that nobody reads must not hold the action up.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.append(true).custom_flags(flags.bits() as i32);
+    options
 }
 
 /// What a driver gets beyond the action's time. Every effect fails by then: this is for saying what was

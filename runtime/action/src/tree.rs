@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use remotes_sandbox::cache::manifest;
 use thiserror::Error;
 
 /// The root of a remotes tree: `/var/lib/one/remotes` on a front-end, `/var/tmp/one` on a host.
@@ -46,6 +47,27 @@ impl Tree {
         self.root.join("etc").join(subsystem).join(driver).join("policy.toml")
     }
 
+    /// The drivers that are installed, sorted: subsystem and name. A folder without a manifest is no driver of ours.
+    pub fn drivers(&self) -> std::io::Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        for subsystem in remotes_effect::SUBSYSTEMS {
+            let entries = match std::fs::read_dir(self.root.join("drivers").join(subsystem)) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            for entry in entries {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if is_name(&name) && entry.path().join(manifest::FILE).exists() {
+                    found.push(((*subsystem).to_owned(), name));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     /// The folder in which oned looks for a driver's actions.
     pub fn actions(&self, subsystem: &str, driver: &str) -> PathBuf {
         self.root.join(subsystem).join(driver)
@@ -65,17 +87,19 @@ pub struct Identity {
 
 /// A name that is none.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{0:?}: expected SUBSYSTEM/DRIVER/ACTION or a path that ends so, vmm/kvm/deploy say")]
+#[error("{0:?}: expected SUBSYSTEM/DRIVER/ACTION, vmm/kvm/deploy say")]
 pub struct IdentityError(pub String);
 
 impl FromStr for Identity {
     type Err = IdentityError;
 
-    /// Takes the last three components, so that the path of a stub does as well.
+    /// Exactly three names. A path is for the one to resolve who knows which tree is meant.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut parts = text.rsplit('/').filter(|part| !part.is_empty());
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(action), Some(driver), Some(subsystem)) if [action, driver, subsystem].into_iter().all(is_name) => {
+        let mut parts = text.split('/');
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(subsystem), Some(driver), Some(action), None)
+                if [subsystem, driver, action].into_iter().all(is_name) =>
+            {
                 Ok(Self { subsystem: subsystem.into(), driver: driver.into(), action: action.into() })
             }
             _ => Err(IdentityError(text.to_owned())),

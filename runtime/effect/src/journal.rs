@@ -112,7 +112,11 @@ pub struct Lines {
     action: String,
     /// Kept from line to line for its allocation.
     text: Vec<u8>,
+    /// Told of the first line that is lost.
+    lost: Option<Lost>,
 }
+
+type Lost = Box<dyn FnOnce(&std::io::Error) + Send>;
 
 /// One line. Keys are in the order of the alphabet; those without a value are left out.
 #[derive(Default, Serialize)]
@@ -138,20 +142,26 @@ struct Line<'a> {
 }
 
 impl Lines {
-    /// `action` identifies the action in a file that several share: `vmm/kvm/deploy 4711`.
-    pub fn new(file: File, action: String) -> Self {
-        Self { file, action, text: Vec::new() }
+    /// `action` identifies the action in a file that several share: `vmm/kvm/deploy 4711`. `lost` is told, once,
+    /// of a line that could not be written.
+    pub fn new(file: File, action: String, lost: impl FnOnce(&std::io::Error) + Send + 'static) -> Self {
+        Self { file, action, text: Vec::new(), lost: Some(Box::new(lost)) }
     }
 
     fn write(&mut self, line: Line<'_>) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let line = Line { action: &self.action, time: now.as_millis() as u64, ..line };
         self.text.clear();
-        // Neither can fail but for a full disk, which must not keep a machine from being stopped: the loss
-        // shows as a gap in numbers.
-        let _ = serde_json::to_writer(&mut self.text, &line);
-        self.text.push(b'\n');
-        let _ = self.file.write_all(&self.text);
+        let written = serde_json::to_writer(&mut self.text, &line).map_err(std::io::Error::from).and_then(|()| {
+            self.text.push(b'\n');
+            self.file.write_all(&self.text)
+        });
+        // A full disk must not keep a machine from being stopped.
+        if let Err(error) = written
+            && let Some(lost) = self.lost.take()
+        {
+            lost(&error);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::journal::Journal;
+use crate::policy::Limits;
 use crate::types::Failure;
 use crate::{Answer, CONTRACT, Call, Effect, Executor, Reply};
 
@@ -26,6 +27,9 @@ pub struct Header {
     pub component: String,
     /// What the driver was called with.
     pub call: Call,
+    /// The limits it was under; recordings that were made before they were noted have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
 }
 
 /// The lines after it.
@@ -43,45 +47,64 @@ enum Line {
 pub enum RecordingError {
     /// The file could not be read or written.
     #[error("recording: {0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
     /// A line is not what it should be.
-    #[error("recording, line {line}: {source}")]
+    #[error("recording, line {line}: {message}")]
     Line {
         /// counted from 1
         line: usize,
         /// what the parser says
-        source: serde_json::Error,
+        message: String,
     },
     /// The file is empty.
     #[error("the recording is empty: expected a header line")]
     Empty,
+    /// Something stands behind the line that says how the action ended.
+    #[error("recording, line {0}: the action has ended before it; expected nothing more")]
+    AfterEnd(usize),
     /// The recording was made with another major version of the contract.
     #[error("the recording was made with contract {0}; this runtime serves {CONTRACT}")]
     Contract(String),
+    /// No policy has such limits.
+    #[error("recording, line 1: {0}")]
+    Limits(String),
 }
 
 /// Writes a recording while an action runs.
 pub struct Recorder {
     file: File,
+    /// the first line that could not be written
+    lost: Option<std::io::Error>,
 }
 
 impl Recorder {
     /// `file` should be empty and readable by its owner alone.
-    pub fn new(mut file: File, driver: &str, component: &str, call: &Call) -> Result<Self, RecordingError> {
+    pub fn new(
+        mut file: File,
+        driver: &str,
+        component: &str,
+        call: &Call,
+        limits: &Limits,
+    ) -> Result<Self, RecordingError> {
         let header = Header {
             contract: CONTRACT.to_owned(),
             driver: driver.to_owned(),
             component: component.to_owned(),
             call: call.clone(),
+            limits: Some(limits.clone()),
         };
-        write_line(&mut file, &header)?;
-        Ok(Self { file })
+        write_line(&mut file, &header).map_err(RecordingError::Io)?;
+        Ok(Self { file, lost: None })
     }
 
-    /// Writes the last line.
+    /// Writes the last line, unless one before it is lost: then the recording has no end, by which it is known as
+    /// incomplete.
     pub fn finish(mut self, reply: Option<&Reply>, stopped: Option<&str>) -> Result<(), RecordingError> {
+        if let Some(error) = self.lost {
+            return Err(RecordingError::Io(error));
+        }
         let line = Line::End { reply: reply.cloned(), stopped: stopped.map(str::to_owned) };
-        Ok(write_line(&mut self.file, &line)?)
+        write_line(&mut self.file, &line).map_err(RecordingError::Io)
     }
 }
 
@@ -95,8 +118,11 @@ impl Journal for Recorder {
     fn begin(&mut self, _: u64, _: &Effect) {}
 
     fn end(&mut self, _: u64, effect: &Effect, answer: &Answer, _: Duration) {
-        // An incomplete recording is noticed when it is replayed: it has no end.
-        let _ = write_line(&mut self.file, &Line::Effect { effect: Box::new(effect.clone()), answer: answer.clone() });
+        if self.lost.is_some() {
+            return;
+        }
+        let line = Line::Effect { effect: Box::new(effect.clone()), answer: answer.clone() };
+        self.lost = write_line(&mut self.file, &line).err();
     }
 }
 
@@ -107,32 +133,57 @@ pub struct Recording {
     pub header: Header,
     /// Effects and answers in order.
     pub effects: VecDeque<(Effect, Answer)>,
+    /// How the action ended; none where the recording breaks off before that.
+    pub end: Option<End>,
+}
+
+/// How a recorded action ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct End {
     /// The driver's reply, where the action came to one.
     pub reply: Option<Reply>,
+    /// Why it did not come to one.
+    pub stopped: Option<String>,
 }
 
 impl Recording {
     /// Reads a whole recording.
     pub fn read(input: impl BufRead) -> Result<Self, RecordingError> {
-        let mut lines = input.lines().enumerate();
-        let (_, first) = lines.next().ok_or(RecordingError::Empty)?;
-        let header: Header = parse(1, &first?)?;
+        let mut lines = (1..).zip(input.lines()).peekable();
+        let Some((_, first)) = lines.next() else { return Err(RecordingError::Empty) };
+        let header: Header = parse(&first.map_err(RecordingError::Io)?).map_err(|error| wrong(1, &error))?;
         if header.contract.split('.').next() != CONTRACT.split('.').next() {
             return Err(RecordingError::Contract(header.contract));
         }
-        let mut recording = Self { header, effects: VecDeque::new(), reply: None };
-        for (index, line) in lines {
-            match parse(index + 1, &line?)? {
-                Line::Effect { effect, answer } => recording.effects.push_back((*effect, answer)),
-                Line::End { reply, .. } => recording.reply = reply,
+        // A recording may come from anybody.
+        header.limits.as_ref().map_or(Ok(()), Limits::validate).map_err(RecordingError::Limits)?;
+        let mut recording = Self { header, effects: VecDeque::new(), end: None };
+        while let Some((number, line)) = lines.next() {
+            if recording.end.is_some() {
+                return Err(RecordingError::AfterEnd(number));
+            }
+            match parse(&line.map_err(RecordingError::Io)?) {
+                Ok(Line::Effect { effect, answer }) => recording.effects.push_back((*effect, answer)),
+                Ok(Line::End { reply, stopped }) => recording.end = Some(End { reply, stopped }),
+                // Whoever wrote it was ended, or the disk was full.
+                Err(error) if error.is_eof() && lines.peek().is_none() => break,
+                Err(error) => return Err(wrong(number, &error)),
             }
         }
         Ok(recording)
     }
 }
 
-fn parse<T: for<'de> Deserialize<'de>>(line: usize, text: &str) -> Result<T, RecordingError> {
-    serde_json::from_str(text).map_err(|source| RecordingError::Line { line, source })
+fn parse<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+fn wrong(line: usize, error: &serde_json::Error) -> RecordingError {
+    // The parser knows of this one line only.
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let message = error.to_string();
+    let message = message.strip_suffix(&place).unwrap_or(&message);
+    RecordingError::Line { line, message: format!("column {}: {message}", error.column()) }
 }
 
 /// Answers from a recording. The first effect that differs from the recorded one ends the match: it and
@@ -140,7 +191,23 @@ fn parse<T: for<'de> Deserialize<'de>>(line: usize, text: &str) -> Result<T, Rec
 pub struct Replay {
     effects: VecDeque<(Effect, Answer)>,
     number: u64,
-    divergence: Option<String>,
+    divergence: Option<Divergence>,
+}
+
+/// Where a driver left its recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Divergence {
+    /// It asked something else than was recorded, or ended earlier.
+    Differs(String),
+    /// It went on behind the last effect that was recorded.
+    Beyond(String),
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Differs(text) | Self::Beyond(text)) = self;
+        formatter.write_str(text)
+    }
 }
 
 impl Replay {
@@ -150,10 +217,11 @@ impl Replay {
     }
 
     /// Where the driver left the recording, if it did; unused effects count too.
-    pub fn divergence(&self) -> Option<String> {
+    pub fn divergence(&self) -> Option<Divergence> {
         self.divergence.clone().or_else(|| {
             let (effect, _) = self.effects.front()?;
-            Some(format!("the driver ended before effect {}, {}", self.number + 1, effect.name()))
+            let text = format!("the driver ended before effect {}, {}", self.number + 1, effect.name());
+            Some(Divergence::Differs(text))
         })
     }
 }
@@ -166,16 +234,20 @@ impl Executor for Replay {
                 if recorded == *effect {
                     return answer;
                 }
-                format!(
+                Divergence::Differs(format!(
                     "effect {}: the recording has {} {}, the driver asks {} {}",
                     self.number,
                     recorded.name(),
                     crate::journal::summary(&recorded),
                     effect.name(),
                     crate::journal::summary(effect)
-                )
+                ))
             }
-            _ => format!("effect {}: the recording has ended, the driver asks {}", self.number, effect.name()),
+            _ => Divergence::Beyond(format!(
+                "effect {}: the recording has ended, the driver asks {}",
+                self.number,
+                effect.name()
+            )),
         };
         let why = self.divergence.get_or_insert(why).clone();
         effect.refuse(Failure::failed(format!("replay: {why}"))).unwrap_or_else(|| neutral(effect))

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use remotes_effect::frame::{self, FrameError, Hello};
 use remotes_effect::journal::{Lines, Nothing};
 use remotes_effect::pipeline::{Pipeline, Stop};
-use remotes_effect::policy::{Access, PathGrants, Policy, SCHEMA};
-use remotes_effect::recording::{Recorder, Recording, RecordingError, Replay};
+use remotes_effect::policy::{Access, Limits, PathGrants, Policy, SCHEMA};
+use remotes_effect::recording::{Divergence, End, Recorder, Recording, RecordingError, Replay};
 use remotes_effect::types::{Failure, Node, Place};
 use remotes_effect::{Answer, Call, Effect, Executor, clock, filesystem, libvirt, log, vmm};
 
@@ -95,8 +95,11 @@ fn limits_end_the_action() {
 #[test]
 fn a_journal_shows_denials_and_hides_contents() {
     let mut file = tempfile::tempfile().unwrap();
-    let mut pipeline =
-        Pipeline::new(Arc::new(policy()), Lines::new(file.try_clone().unwrap(), "vmm/kvm/deploy 1".into()), Echo);
+    let mut pipeline = Pipeline::new(
+        Arc::new(policy()),
+        Lines::new(file.try_clone().unwrap(), "vmm/kvm/deploy 1".into(), |_| ()),
+        Echo,
+    );
     pipeline.perform(read("/etc/shadow")).unwrap();
     pipeline.perform(write(b"s3cret".to_vec())).unwrap();
     let long = format!("/a/{}", "x".repeat(300));
@@ -117,7 +120,7 @@ fn a_journal_shows_denials_and_hides_contents() {
 fn a_journal_hides_what_a_guests_agent_is_told() {
     let mut file = tempfile::tempfile().unwrap();
     let mut pipeline =
-        Pipeline::new(Arc::new(policy()), Lines::new(file.try_clone().unwrap(), "vmm/kvm/exec 1".into()), Echo);
+        Pipeline::new(Arc::new(policy()), Lines::new(file.try_clone().unwrap(), "vmm/kvm/exec 1".into(), |_| ()), Echo);
     let command = r#"{"execute":"guest-exec","arguments":{"input-data":"czNjcmV0"}}"#.to_owned();
     let effect = libvirt::Effect::GuestAgent { on: Node::Here, domain: "one-1".into(), command, seconds: 1 };
     pipeline.perform(Effect::Libvirt(effect)).unwrap();
@@ -131,7 +134,8 @@ fn a_journal_hides_what_a_guests_agent_is_told() {
 fn a_recording_replays_until_the_driver_differs() {
     let call = Call::Vmm(vmm::Call::Reboot { deploy_id: "one-1".into(), host: "h".into(), action: String::new() });
     let mut file = tempfile::tempfile().unwrap();
-    let recorder = Recorder::new(file.try_clone().unwrap(), "vmm/kvm", "00", &call).unwrap();
+    let limits = Limits { effects: 7, ..Limits::default() };
+    let recorder = Recorder::new(file.try_clone().unwrap(), "vmm/kvm", "00", &call, &limits).unwrap();
     let mut pipeline = Pipeline::new(Arc::new(policy()), recorder, Echo);
     let first = pipeline.perform(read("/a/x")).unwrap();
     let second = pipeline.perform(read("/etc/shadow")).unwrap();
@@ -139,22 +143,65 @@ fn a_recording_replays_until_the_driver_differs() {
     pipeline.journal.finish(Some(&reply), None).unwrap();
     file.rewind().unwrap();
     let recording = Recording::read(BufReader::new(file)).unwrap();
-    assert_eq!((&recording.header.call, &recording.reply), (&call, &Some(reply)));
+    assert_eq!((&recording.header.call, &recording.header.limits), (&call, &Some(limits)));
+    assert_eq!(recording.end, Some(End { reply: Some(reply), stopped: None }));
     let mut replay = Replay::new(recording.effects.clone());
     assert_eq!(replay.execute(&read("/a/x")), first);
-    assert!(replay.divergence().unwrap().contains("ended before effect 2"));
+    assert!(matches!(replay.divergence(), Some(Divergence::Differs(text)) if text.contains("ended before effect 2")));
     assert_eq!(replay.execute(&read("/etc/shadow")), second);
     assert_eq!(replay.divergence(), None);
+    assert!(replay.execute(&read("/a/x")).failure().is_some());
+    assert!(matches!(replay.divergence(), Some(Divergence::Beyond(text)) if text.contains("effect 3")));
     let mut replay = Replay::new(recording.effects);
     assert!(replay.execute(&read("/a/y")).failure().unwrap().message.contains("effect 1"));
     assert!(replay.execute(&read("/a/x")).failure().is_some(), "nothing matches after a divergence");
-    assert!(replay.divergence().unwrap().contains("filesystem.read"));
+    assert!(matches!(replay.divergence(), Some(Divergence::Differs(text)) if text.contains("filesystem.read")));
 }
 
 #[test]
 fn recordings_that_are_none_are_named() {
     assert!(matches!(Recording::read(Cursor::new("")), Err(RecordingError::Empty)));
     assert!(matches!(Recording::read(Cursor::new("{}\n")), Err(RecordingError::Line { line: 1, .. })));
+}
+
+/// A call's first line, with more in it where that is wanted, and the lines after it.
+fn recorded(more: &str, lines: &str) -> Result<Recording, RecordingError> {
+    let call = Call::Vmm(vmm::Call::Reboot { deploy_id: "one-1".into(), host: "h".into(), action: String::new() });
+    let call = serde_json::to_string(&call).unwrap();
+    let header = format!(r#"{{"contract":"1.0.0","driver":"vmm/kvm","component":"00","call":{call}{more}}}"#);
+    Recording::read(Cursor::new(format!("{header}\n{lines}")))
+}
+
+#[test]
+fn recordings_that_break_off_or_go_on_are_told_apart() {
+    const END: &str = r#"{"end":{"reply":null,"stopped":"a limit"}}"#;
+    let whole = recorded("", END).unwrap();
+    assert_eq!((whole.header.limits, whole.end.unwrap().stopped.as_deref()), (None, Some("a limit")));
+    for broken in ["", "{\"effect\":{\"eff", &END[..END.len() - 4]] {
+        assert!(recorded("", broken).unwrap().end.is_none(), "{broken:?}");
+    }
+    let error = recorded("", &format!("{END}\n{END}\n")).unwrap_err();
+    assert!(matches!(error, RecordingError::AfterEnd(3)), "{error}");
+    // A line that is no JSON is not one that breaks off, nor is one in the middle.
+    for wrong in ["nonsense\n", "{\"eff\n{\"end\"}\n"] {
+        let message = recorded("", wrong).unwrap_err().to_string();
+        assert!(message.contains("line 2: column ") && !message.contains("at line 1"), "{message}");
+    }
+    let limits = serde_json::to_value(Limits { stack_kib: 1 << 40, ..Limits::default() }).unwrap();
+    let error = recorded(&format!(",\"limits\":{limits}"), END).unwrap_err();
+    assert!(matches!(&error, RecordingError::Limits(text) if text.contains("stack-kib")), "{error}");
+}
+
+#[test]
+fn a_journal_that_is_lost_is_told_of_once() {
+    let full = std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let lost = move |error: &std::io::Error| tell.send(error.kind()).unwrap();
+    let mut pipeline = Pipeline::new(Arc::new(policy()), Lines::new(full, "vmm/kvm/deploy 1".into(), lost), Echo);
+    for _ in 0..3 {
+        assert!(pipeline.perform(read("/a/x")).unwrap().failure().is_none(), "the action goes on");
+    }
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [std::io::ErrorKind::StorageFull]);
 }
 
 proptest! {

@@ -71,6 +71,56 @@ fn unknown_keys_and_impossible_values_are_errors() {
 }
 
 #[test]
+fn what_is_misspelt_is_an_error() {
+    let libvirt = |line: &str| format!("schema = 1\n[libvirt]\nuris = [\"qemu:///system\"]\n{line}");
+    for (text, says) in [
+        ("schema = 1\n[limits]\naction-seconds = { migrat = 10 }".to_owned(), "\"migrat\"; expected one of"),
+        ("schema = 1\n[limits]\neffects = 0".into(), "effects = 0: expected 1"),
+        ("schema = 1\n[limits]\nlog-kib = 9223372036854775807".into(), "log-kib"),
+        ("schema = 1\nhooks = [\"bogus\"]".into(), "\"bogus\"; expected pre, post, clean"),
+        ("schema = 1\nhosts = [\"\"]".into(), "line 2"),
+        ("schema = 1\n[links]\nbridges = [\"br{0,1\"]".into(), "unclosed brace"),
+        ("schema = 1\n[paths]\n\"/a/*\" = \"rw\"".into(), "\"/a/*\": folders are granted by name"),
+        ("schema = 1\n[tools.x]\npath = \"/x\"\narguments = [[\"...\", \"a\"]]".into(), "last place"),
+        ("schema = 1\n[tools.x]\npath = \"/x\"\narguments = [[\"[a\"]]".into(), "unclosed"),
+        (libvirt("domains = [\"one-*\"]\nhost-devices = [\"pcii\"]"), "\"pcii\" is not known; expected audio"),
+        (libvirt("domains = [\"one-*\"]\nnetwork-storage = [\"rdb\"]"), "\"rdb\" is not known"),
+        (libvirt("domains = [\"[a\"]"), "line 4"),
+        (libvirt("domains = [\"\"]"), "empty pattern"),
+    ] {
+        let message = parse(&text).expect_err(&text);
+        assert!(message.contains("policy.toml") && message.contains(says), "{text:?}: {message}");
+    }
+    // What is odd and has a meaning.
+    for text in [
+        "schema = 1\n[tools.x]\npath = \"/x\"\narguments = [[], [\"\"], [\"a\", \"...\"]]".to_owned(),
+        libvirt(
+            "domains = [\"[!a]\", \"!one-*\", \"a\\\\[b\"]\nhost-devices = [\"scsi_host\"]\nnetwork-storage = [\"volume\"]",
+        ),
+    ] {
+        parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+}
+
+#[test]
+fn only_a_file_of_a_policys_size_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let says = |path: &Path, says: &str| {
+        let message = Policy::read(path).unwrap_err().to_string();
+        assert!(message.contains(says) && message.contains(path.to_str().unwrap()), "{message}");
+    };
+    says(folder.path(), "no regular file");
+    let fifo = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    says(&fifo, "no regular file");
+    let large = folder.path().join("large");
+    std::fs::write(&large, format!("schema = 1\n# {}", "x".repeat(1 << 20))).unwrap();
+    says(&large, "longer than 1024 KiB");
+    std::fs::write(&large, b"schema = 1 # \xff").unwrap();
+    says(&large, "not UTF-8");
+}
+
+#[test]
 fn nothing_is_granted_by_an_empty_policy() {
     let nothing = parse("schema = 1").unwrap();
     let effects = [

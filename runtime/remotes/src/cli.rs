@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure, or what the action returns; 2 wrong usage; \
-    3 a replay that differs from its recording, a tree that does not verify, a policy that is not valid.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure, or what the action returns; 2 wrong usage, also an \
+    action that does not exist or lacks arguments; 3 a replay that differs from its recording or has only a part of \
+    one, a tree that does not verify, a policy that is not valid.";
 
 /// Runs OpenNebula drivers as sandboxed WebAssembly components, and looks after the remotes tree they live in.
 #[derive(Parser)]
 #[command(name = "remotes", version, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Cli {
-    /// Print JSON wherever something is listed
+    /// Print JSON, where something is listed
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
@@ -44,45 +45,84 @@ pub enum Command {
     Man(Man),
 }
 
+impl Command {
+    /// Whether it prints a list that can be JSON.
+    pub fn lists(&self) -> bool {
+        match self {
+            Self::Exec(exec) => exec.dry_run,
+            Self::Replay(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::List(_) | Self::Inspect(_) | Self::Policy(_) | Self::Tree(_) | Self::Vnm(_) => true,
+        }
+    }
+}
+
+/// What programs of ours start, and nobody types: apart, so that neither help nor completions offer it.
+#[derive(Parser)]
+pub enum Internal {
+    #[command(subcommand)]
+    Tree(InternalTree),
+}
+
+#[derive(Subcommand)]
+pub enum InternalTree {
+    /// Compile a driver for this machine into its own cache
+    Compile {
+        /// The driver's folder in a tree
+        folder: PathBuf,
+    },
+    /// Compile one component, or core module, within limits of its own
+    Precompile {
+        /// The component
+        component: PathBuf,
+        /// The folder to lay component and code into
+        folder: PathBuf,
+    },
+}
+
 /// Which tree.
 #[derive(Args, Clone)]
 pub struct InTree {
     /// The remotes tree [default: that of this program, $ONE_LOCATION/var/remotes, /var/lib/one/remotes or /var/tmp/one]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub tree: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub struct Exec {
     /// SUBSYSTEM/DRIVER/ACTION (vmm/kvm/deploy), or the path of an action in a tree
+    #[arg(value_hint = ValueHint::FilePath)]
     pub action: String,
-    /// The action's arguments, as oned passes them; its document comes on standard input
+    /// The action's arguments, as oned passes them; its document comes on standard input; behind -- they may look like
+    /// options of this command
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<String>,
     #[command(flatten)]
     pub tree: InTree,
     /// Change nothing: list what would be done
-    #[arg(long, conflicts_with = "record")]
+    #[arg(long, conflicts_with_all = ["record", "journal"])]
     pub dry_run: bool,
     /// Append every effect and its answer to this file, one JSON object a line
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub journal: Option<PathBuf>,
     /// Record the action for `remotes replay`; the file holds secrets if the documents do
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub struct Replay {
     /// A file written by `remotes exec --record`
+    #[arg(value_hint = ValueHint::FilePath)]
     pub recording: PathBuf,
     /// The component, or the core module, to run
+    #[arg(value_hint = ValueHint::FilePath)]
     pub component: PathBuf,
 }
 
 #[derive(Args)]
 pub struct Inspect {
     /// A component or core module
+    #[arg(value_hint = ValueHint::FilePath)]
     pub component: PathBuf,
 }
 
@@ -91,6 +131,7 @@ pub enum Policy {
     /// Say whether a policy file is valid
     Check {
         /// The file
+        #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
     },
     /// Say in words what a driver may do
@@ -111,27 +152,15 @@ pub enum Tree {
     /// See whether everything is as it was installed
     Verify {
         /// The remotes tree
+        #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
-    },
-    /// Compile a driver for this machine into its own cache
-    #[command(hide = true)]
-    Compile {
-        /// The driver's folder in a tree
-        folder: PathBuf,
-    },
-    /// Compile one component to one file, within limits of its own
-    #[command(hide = true)]
-    Precompile {
-        /// The component
-        component: PathBuf,
-        /// The file to make
-        code: PathBuf,
     },
 }
 
 #[derive(Args)]
 pub struct Install {
     /// The remotes tree, /var/lib/one/remotes say
+    #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// SUBSYSTEM/DRIVER to install; may be given several times [default: all that come with this program]
     #[arg(long = "driver", value_name = "SUBSYSTEM/DRIVER")]
@@ -140,13 +169,14 @@ pub struct Install {
     #[arg(long = "as", value_name = "SUBSYSTEM/NAME")]
     pub name: Option<String>,
     /// Folder that the drivers come from: SUBSYSTEM/DRIVER/{component.wasm,policy.toml}
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub from: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub struct Remove {
     /// The remotes tree
+    #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// SUBSYSTEM/NAME to remove; may be given several times [default: all]
     #[arg(long = "driver", value_name = "SUBSYSTEM/NAME")]
@@ -175,5 +205,6 @@ pub struct Completions {
 #[derive(Args)]
 pub struct Man {
     /// The folder, made where it is missing
+    #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 }

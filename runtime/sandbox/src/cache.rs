@@ -5,7 +5,7 @@
 //! The check and the mapping use one open file, so that replacing the file between them changes nothing.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -23,12 +23,18 @@ pub mod manifest;
 #[derive(Debug, Error)]
 pub enum CacheError {
     /// Something cannot be opened or read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Io {
         /// what
         path: PathBuf,
         /// why
-        source: std::io::Error,
+        reason: std::io::Error,
+    },
+    /// The manifest names code that is not there.
+    #[error("{}: not there, though {} names it; install the driver again", path.display(), manifest::FILE)]
+    Gone {
+        /// what
+        path: PathBuf,
     },
     /// Others could have written it.
     #[error("{}: refused, because {reason}; expected: owned by root or the user running this (uid {user}), writable by nobody else", path.display())]
@@ -79,7 +85,7 @@ impl TrustedFolder {
     pub fn open(path: &Path) -> Result<Self, CacheError> {
         let descriptor =
             openat(rustix::fs::CWD, path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                .map_err(|error| CacheError::Io { path: path.to_owned(), source: error.into() })?;
+                .map_err(|error| CacheError::Io { path: path.to_owned(), reason: error.into() })?;
         trusted(descriptor.as_fd(), path)?;
         Ok(Self { path: path.to_owned(), descriptor })
     }
@@ -94,7 +100,7 @@ impl TrustedFolder {
         let path = self.path.join(name);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let descriptor = openat(&self.descriptor, name, flags, Mode::empty())
-            .map_err(|error| CacheError::Io { path: path.clone(), source: error.into() })?;
+            .map_err(|error| CacheError::Io { path: path.clone(), reason: error.into() })?;
         trusted(descriptor.as_fd(), &path)?;
         Ok(File::from(descriptor))
     }
@@ -102,7 +108,7 @@ impl TrustedFolder {
     /// Reads a file of at most `most` bytes.
     pub fn read(&self, name: &str, most: u64) -> Result<Vec<u8>, CacheError> {
         let path = self.path.join(name);
-        let io = |source| CacheError::Io { path: path.clone(), source };
+        let io = |reason| CacheError::Io { path: path.clone(), reason };
         let mut bytes = Vec::new();
         self.file(name)?.take(most + 1).read_to_end(&mut bytes).map_err(io)?;
         if bytes.len() as u64 > most {
@@ -123,7 +129,7 @@ impl TrustedFolder {
         let path = self.path.join(name);
         let mut file = self.file(name)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|source| CacheError::Io { path: path.clone(), source })?;
+        file.read_to_end(&mut bytes).map_err(|reason| CacheError::Io { path: path.clone(), reason })?;
         let found = digest(&bytes);
         if found != recorded {
             return Err(CacheError::Altered { path, recorded: recorded.to_owned(), found });
@@ -142,7 +148,7 @@ fn deserialize(engine: &Engine, opened: &str) -> wasmtime::Result<Component> {
 }
 
 fn trusted(descriptor: BorrowedFd<'_>, path: &Path) -> Result<(), CacheError> {
-    let stat = fstat(descriptor).map_err(|error| CacheError::Io { path: path.to_owned(), source: error.into() })?;
+    let stat = fstat(descriptor).map_err(|error| CacheError::Io { path: path.to_owned(), reason: error.into() })?;
     let user = rustix::process::geteuid().as_raw();
     let reason = match () {
         () if stat.st_uid != user && stat.st_uid != 0 => format!("it belongs to uid {}", stat.st_uid),
@@ -171,8 +177,12 @@ pub fn load(folder: &Path, engine: &Engine) -> Result<(Manifest, Component), Cac
             reason: format!("the tree has code for {}", manifest.architectures()),
         });
     };
-    let component = folder.load(engine, &manifest::code_file(std::env::consts::ARCH), recorded)?;
-    Ok((manifest, component))
+    let name = manifest::code_file(std::env::consts::ARCH);
+    match folder.load(engine, &name, recorded) {
+        Ok(component) => Ok((manifest, component)),
+        Err(CacheError::Io { path, reason }) if reason.kind() == ErrorKind::NotFound => Err(CacheError::Gone { path }),
+        Err(error) => Err(error),
+    }
 }
 
 /// The host's own cache, outside the tree, which the next synchronization would empty: code that this

@@ -15,8 +15,11 @@ pub enum CompileError {
     #[error("the component has {0} bytes; at most {LARGEST} are taken")]
     Large(usize),
     /// Not WebAssembly.
-    #[error("neither a component nor a core module: it begins with {0:02x?}")]
-    NotWasm(Vec<u8>),
+    #[error("neither a component nor a core module of WebAssembly: it {begins}", begins = match .0.as_str() {
+        "" => "is empty".to_owned(),
+        text => format!("begins with {text:?}"),
+    })]
+    NotWasm(String),
     /// A core module that cannot become a component.
     #[error("the core module cannot be encoded as a component: {0}")]
     Encode(String),
@@ -42,7 +45,7 @@ pub fn component(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
                 .map_err(|error| CompileError::Encode(format!("{error:#}")))
         }
         Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(bytes.to_vec()),
-        _ => Err(CompileError::NotWasm(bytes.iter().copied().take(8).collect())),
+        _ => Err(CompileError::NotWasm(String::from_utf8_lossy(bytes.get(..8).unwrap_or(bytes)).into_owned())),
     }
 }
 

@@ -28,3 +28,5 @@ pub use engine::{EngineError, engine};
 pub use error::RunError;
 pub use link::{DRIVER_INTERFACES, Port};
 pub use run::{Driver, Outcome};
+pub use wasmtime::Engine;
+pub use wasmtime::component::Component;

@@ -21,7 +21,7 @@ pub fn row() -> Result<Row> {
     let policy = "schema = 1\n[libvirt]\nuris = [\"**\"]\ndomains = [\"one-*\"]\n[paths]\n\"/d\" = \"rw\"\n[limits]\neffects = 100000000\n";
     let policy = Arc::new(Policy::parse(policy, Path::new("bench"))?);
     let simulation = Simulation::new().directory("/d").file("/d/vm.xml", b"<VM/>");
-    let journal = Lines::new(tempfile::tempfile()?, "bench".into());
+    let journal = Lines::new(tempfile::tempfile()?, "bench".into(), |_| ());
     let mut pipeline = Pipeline::new(policy, journal, simulation);
     let started = Instant::now();
     for turn in 0..COUNT {

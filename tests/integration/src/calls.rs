@@ -34,7 +34,9 @@ pub fn arguments(action: &str, guest: &Guest) -> Vec<String> {
         "resize_disk" => vec!["0".to_owned(), "2".to_owned(), encoded(), host.clone()],
         "attach_disk" => vec![file("disk.2"), "vdb".to_owned(), "1".to_owned(), encoded()],
         "detach_disk" => vec![file("disk.2"), "vdb".to_owned(), "1".to_owned()],
+        "attach_nic" => [MAC, "br0", "-", "fw", "one-7-1"].map(str::to_owned).to_vec(),
         "detach_nic" => vec![MAC.to_owned()],
+        "exec" => return vec![id, host, "/bin/sh -c :".to_owned()],
         "prereconfigure" => vec!["sda".to_owned()],
         "reconfigure" => vec!["sda".to_owned(), file("disk.1")],
         "snapshot_create" => vec!["0".to_owned()],
@@ -53,14 +55,15 @@ pub fn stdin(action: &str, guest: &Guest) -> String {
     }
 }
 
-/// The action's document, in a system datastore with this transfer driver: a disk is being attached or
-/// detached, the first one grows, a second virtual CPU comes.
+/// The action's document, in a system datastore with this transfer driver: a disk and an interface are being attached
+/// or detached, the first one grows, a second virtual CPU comes.
 pub fn document(guest: &Guest, driver: &str) -> String {
     let (id, uuid) = (id(guest), &guest.uuid);
     format!(
         "<VMM_DRIVER_ACTION_DATA><HOST>{HOST}</HOST><DEPLOY_ID>{uuid}</DEPLOY_ID><VM><ID>{id}</ID><TEMPLATE><VMID>{id}</VMID>\
          <DISK><DISK_ID>0</DISK_ID><TARGET>vda</TARGET></DISK>\
          <DISK><ATTACH>YES</ATTACH><DISK_ID>2</DISK_ID><TARGET>vdb</TARGET><DRIVER>raw</DRIVER></DISK>\
+         <NIC><ATTACH>YES</ATTACH><NIC_ID>1</NIC_ID><MAC>{MAC}</MAC><BRIDGE>br0</BRIDGE><TARGET>one-7-1</TARGET></NIC>\
          <VCPU>2</VCPU><RESIZE><VCPU>1</VCPU></RESIZE></TEMPLATE></VM>\
          <DATASTORE><TM_MAD><![CDATA[{driver}]]></TM_MAD></DATASTORE></VMM_DRIVER_ACTION_DATA>\n"
     )

@@ -37,7 +37,12 @@ impl Scene {
         }
         let folder = folder();
         let tree = Tree::install(&folder.path().join("remotes"));
-        Some(Self::on(PrivateLibvirt::start_system().unwrap(), folder, tree))
+        Some(Self::host_with(folder, tree))
+    }
+
+    /// The same with a tree that is there, in this folder.
+    pub fn host_with(folder: TempDir, tree: Tree) -> Self {
+        Self::on(PrivateLibvirt::start_system().unwrap(), folder, tree)
     }
 
     /// The same with a tree that is there, in this folder.
@@ -247,6 +252,13 @@ pub fn journal(path: &Path) -> Vec<Value> {
     // The last one may be half written.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+}
+
+/// Runs a command line on a scene's host and expects it to succeed; what it prints.
+pub fn system_within(scene: &Scene, line: &str) -> String {
+    let outcome = Outcome::of(scene.libvirt.command("sh").args(["-c", line]), "");
+    assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
+    outcome.stdout
 }
 
 /// Runs a program of the system and expects it to succeed.

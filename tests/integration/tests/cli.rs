@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use remotes_integration::scene::folder;
+use remotes_integration::tree::run;
 use remotes_integration::{Outcome, Snapshot, dist, remotes};
 use serde_json::Value;
 
@@ -131,6 +132,12 @@ fn help_man_pages_and_completions_know_every_command() {
         }
     }
     assert_eq!(Outcome::of(remotes().args(["completions", "nonsense"]), "").code, 2);
+    // What only programs of ours start is offered nowhere; files are where files are wanted.
+    let script = |shell: &str| Outcome::of(remotes().args(["completions", shell]), "").stdout;
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(!script(shell).contains("compile"), "{shell}");
+    }
+    assert!(script("zsh").contains("':recording -- A file written by `remotes exec --record`:_files'"));
 }
 
 #[test]
@@ -166,6 +173,8 @@ fn whatever_is_listed_is_also_json() {
     assert_eq!(json(&["policy", "explain", "vmm/kvm", "--tree", &tree], 0)["schema"], 1);
     fs::write(&file, "schema = 2\n").unwrap();
     assert_eq!(json(&["policy", "check", &file], 3)["valid"], false);
+    let explained = Outcome::of(remotes().args(["policy", "explain", "vmm/kvm", "--tree", &tree]), "");
+    assert!(explained.code == 3 && explained.says("schema = 2"), "{explained:?}");
     let rows = json(&["tree", "verify", &tree], 3);
     assert!(rows[4]["problem"].as_str().unwrap().contains("schema"), "{rows}");
 
@@ -173,6 +182,134 @@ fn whatever_is_listed_is_also_json() {
     assert_eq!((plan["action"].as_str(), plan["steps"].as_array().map(Vec::len)), (Some("vmm/dummy/cancel"), Some(0)));
     let removed = json(&["tree", "remove", &tree], 0);
     assert_eq!(names(&removed), both);
+}
+
+#[test]
+fn an_action_is_the_one_that_is_named() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    let tree = root.to_str().unwrap();
+    run(&["tree", "install", "--driver", "vmm/dummy", tree]);
+    let own = |arguments: &[&str], at: &Path| {
+        let mut command = Command::new(root.join("bin/remotes"));
+        Outcome::of(command.arg("exec").args(arguments).args(["one-7", "node1"]).current_dir(at), "")
+    };
+    let (actions, elsewhere) = (root.join("vmm/dummy"), folder.path());
+    // Names, in the program's own tree, and paths, from wherever they are given.
+    for (action, at) in [
+        ("vmm/dummy/reboot", elsewhere),
+        ("./reboot", &actions),
+        ("reboot", &actions),
+        ("dummy/reboot", &root.join("vmm")),
+    ] {
+        assert_eq!(own(&[action], at).code, 0, "{action}");
+    }
+    let path = actions.join("reboot").display().to_string();
+    assert_eq!(own(&[&path], elsewhere).code, 0);
+    // A path that leads nowhere, or into no tree, is not an action of this one.
+    fs::create_dir_all(elsewhere.join("other/vmm/dummy")).unwrap();
+    fs::write(elsewhere.join("other/vmm/dummy/reboot"), "").unwrap();
+    for (action, says) in [
+        ("/tmp/no-such-tree/vmm/dummy/reboot", "No such file"),
+        ("./vmm/dummy/reboot", "No such file"),
+        ("other/vmm/dummy/reboot", "is no action in a tree of ours"),
+    ] {
+        let outcome = own(&[action], elsewhere);
+        assert!(outcome.code == 2 && outcome.says(says), "{action}: {outcome:?}");
+    }
+    assert_eq!(own(&["--tree", tree, &path], elsewhere).code, 2);
+    // What is not there is told with what there is.
+    let outcome = own(&["--tree", tree, "vmm/nope/reboot"], elsewhere);
+    let said = format!("remotes: no driver vmm/nope in {tree}: there are vmm/dummy\n");
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (1, said.as_str()));
+    assert_eq!(own(&["vmm/dummy/explode"], elsewhere).code, 2);
+    // By a link to the action, too.
+    std::os::unix::fs::symlink(&path, elsewhere.join("linked")).unwrap();
+    assert_eq!(own(&["./linked"], elsewhere).code, 0);
+}
+
+#[test]
+fn what_cannot_be_written_is_an_error_and_no_panic() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    let tree = root.to_str().unwrap();
+    run(&["tree", "install", "--driver", "vmm/dummy", tree]);
+    let (component, policy) =
+        (root.join("drivers/vmm/dummy/component.wasm"), root.join("etc/vmm/dummy/policy.toml").display().to_string());
+    let component = component.to_str().unwrap();
+    for arguments in [
+        &["list", "--tree", tree][..],
+        &["--json", "list", "--tree", tree],
+        &["inspect", component],
+        &["policy", "check", &policy],
+        &["policy", "explain", "vmm/dummy", "--tree", tree],
+        &["tree", "verify", tree],
+        &["tree", "install", "--driver", "vmm/dummy", tree],
+        &["completions", "bash"],
+        &["completions", "zsh"],
+        &["exec", "--tree", tree, "--dry-run", "vmm/dummy/reboot", "one-7", "node1"],
+        &["vnm", "show"],
+    ] {
+        let written_to = |out: std::process::Stdio| {
+            let output = remotes().args(arguments).stdin(std::process::Stdio::null()).stdout(out).output().unwrap();
+            Outcome::from(output)
+        };
+        let full = written_to(fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into());
+        assert!(full.code == 1 && full.says("remotes: standard output: No space left"), "{arguments:?}: {full:?}");
+        // One that nobody reads any more.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let closed = written_to(writer.into());
+        assert_eq!((closed.code, closed.stderr.as_str()), (0, ""), "{arguments:?}");
+    }
+}
+
+/// Whatever parses a component has it done by the process that has limits, which finds no place to work in here.
+#[test]
+fn nothing_is_compiled_in_the_operators_process() {
+    let folder = folder();
+    let tree = folder.path().join("remotes").display().to_string();
+    let component = dist().join("lib/remotes/drivers/vmm/dummy/component.wasm").display().to_string();
+    run(&["tree", "install", "--driver", "vmm/dummy", &tree]);
+    let recording = folder.path().join("recording").display().to_string();
+    run(&["exec", "--tree", &tree, "--record", &recording, "vmm/dummy/reboot", "one-7", "node1"]);
+    for arguments in [
+        &["inspect", &component][..],
+        &["replay", &recording, &component],
+        &["tree", "install", "--driver", "vmm/dummy", &tree],
+    ] {
+        let outcome = Outcome::of(remotes().args(arguments).env("TMPDIR", "/nonexistent"), "");
+        assert!(outcome.code == 1 && outcome.says("no folder for compiling"), "{arguments:?}: {outcome:?}");
+        assert_eq!(Outcome::of(remotes().args(arguments), "").code, 0, "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_once() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    let tree = root.to_str().unwrap();
+    run(&["tree", "install", "--driver", "vmm/dummy", tree]);
+    let says = |arguments: &[&str], says: &str| {
+        let outcome = Outcome::of(remotes().args(arguments), "");
+        assert_eq!(
+            (outcome.code, outcome.stderr.as_str()),
+            (1, format!("remotes: {says}\n").as_str()),
+            "{arguments:?}"
+        );
+    };
+    let reboot = ["exec", "--tree", tree, "vmm/dummy/reboot", "one-7", "node1"];
+    let text = folder.path().join("text");
+    fs::write(&text, "hostname\n").unwrap();
+    let text = text.to_str().unwrap();
+    let wrong = format!("{text}: neither a component nor a core module of WebAssembly: it begins with \"hostname\"");
+    says(&["inspect", text], &wrong);
+    let code = root.join(format!("drivers/vmm/dummy/component.{}.cwasm", std::env::consts::ARCH));
+    fs::remove_file(&code).unwrap();
+    says(&reboot, &format!("{}: not there, though driver.toml names it; install the driver again", code.display()));
+    let policy = root.join("etc/vmm/dummy/policy.toml");
+    fs::remove_file(&policy).unwrap();
+    says(&reboot, &format!("policy {}: No such file or directory (os error 2)", policy.display()));
 }
 
 #[test]
@@ -184,20 +321,36 @@ fn wrong_usage_is_told_apart_from_failure() {
         (&["exec"], 2),
         (&["exec", "--nonsense", "vmm/kvm/deploy"], 2),
         (&["exec", "--tree", "/nonexistent", "vmm/kvm/deploy"], 1),
-        (&["exec", "deploy"], 1),
+        (&["exec", "deploy"], 2),
+        (&["exec", "vmm/kvm/"], 2),
+        (&["exec", "/nonexistent/vmm/kvm/deploy"], 2),
+        (&["exec", "--tree", "/", "/etc/passwd"], 2),
+        (&["exec", "--dry-run", "--journal", "x", "vmm/kvm/deploy"], 2),
+        (&["exec", "--json", "vmm/kvm/deploy"], 2),
+        (&["exec", "vmm/kvm/cancel", "one-7", "--dry-run"], 2),
+        (&["--json", "replay", "/nonexistent", "/nonexistent"], 2),
+        (&["--json", "completions", "bash"], 2),
+        (&["tree", "precompile"], 2),
         (&["list", "--tree", "/nonexistent"], 1),
         (&["inspect", "/etc/passwd"], 1),
         (&["inspect", "/nonexistent"], 1),
-        (&["policy", "check", "/nonexistent"], 3),
+        (&["list", "--tree", "."], 1),
+        (&["policy", "check", "/nonexistent"], 1),
+        (&["policy", "check", "."], 1),
+        (&["policy", "explain", "vmm/kvm", "--tree", "."], 1),
         (&["policy", "explain", "vmm"], 1),
         (&["replay", "/nonexistent", "/nonexistent"], 1),
         (&["tree", "install", "--driver", "vmm/none", "x"], 1),
+        (&["tree", "install", "--from", "/nonexistent", "x"], 1),
+        (&["tree", "install", "--from", ".", "x"], 1),
+        (&["tree", "install", "/dev/null/x"], 1),
         (&["tree", "install", "--driver", "none/kvm", "x"], 1),
         (&["tree", "install", "--as", "vmm/other", "x"], 1),
         (&["tree", "install", "--driver", "vmm/kvm", "--as", "tm/kvm", "x"], 1),
         (&["tree", "install", "--driver", "vmm/kvm", "--as", "vmm/../../etc", "x"], 1),
         (&["tree", "remove", "--driver", "vmm/kvm", "."], 1),
         (&["tree", "verify", "/nonexistent"], 1),
+        (&["tree", "verify", "."], 1),
     ] {
         let outcome = Outcome::of(remotes().args(arguments).current_dir(folder.path()), "");
         assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{arguments:?}: {outcome:?}");

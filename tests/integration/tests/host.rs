@@ -6,16 +6,9 @@ use std::fs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use remotes_integration::recorded::{call, placed, recorded, running};
-use remotes_integration::scene::{HOST, stdin};
+use remotes_integration::scene::{HOST, stdin, system_within as sh};
 use remotes_integration::{Outcome, Scene};
 use remotes_test_support::Guest;
-
-/// Runs a command line on the host.
-fn sh(scene: &Scene, line: &str) -> String {
-    let outcome = Outcome::of(scene.libvirt.command("sh").args(["-c", line]), "");
-    assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
-    outcome.stdout
-}
 
 /// Names of taps and bridges of the host.
 fn links(scene: &Scene) -> Vec<String> {

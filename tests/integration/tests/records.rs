@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use remotes_integration::scene::{arguments, journal, stdin};
-use remotes_integration::{Outcome, Scene, Snapshot, dist, remotes};
+use remotes_integration::scene::{arguments, folder, journal, stdin};
+use remotes_integration::{Outcome, Scene, Snapshot, Tree, dist, remotes};
 use remotes_test_support::Guest;
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// `remotes exec OPTIONS vmm/kvm/ACTION …`
 fn exec(scene: &Scene, options: &[&str], action: &str, guest: &Guest, stdin: &str) -> Outcome {
@@ -172,12 +174,122 @@ fn altered(recorded: &Recorded, component: &Path, scene: &Scene) {
     let mut shorter = lines.clone();
     shorter.remove(2);
     assert_eq!(write(&shorter).code, 3);
-    assert_eq!(write(&lines[..lines.len() - 2]).code, 3);
+    for cut in [&lines[..1], &lines[..lines.len() - 2], &lines[..lines.len() - 1]] {
+        let outcome = write(cut);
+        assert!(outcome.code == 3 && outcome.says("remotes: the recording is incomplete"), "{outcome:?}");
+    }
+    let outcome = write(&[&lines[..], &lines[1..2]].concat());
+    assert!(outcome.code == 1 && outcome.says("the action has ended before it"), "{outcome:?}");
     let other = lines[1].replace("/7\"", "/8\"");
     assert_ne!(other, lines[1]);
     assert_eq!(write(&[&[lines[0], &other], &lines[2..]].concat()).code, 3);
     assert_eq!(write(&["{}"]).code, 1);
     assert_eq!(write(&[]).code, 1);
+}
+
+/// vmm/kvm in a tree, granted nothing: it is denied its first effect, and ended by a limit when it would log that.
+fn limited(folder: &TempDir) -> Tree {
+    let tree = Tree::install(&folder.path().join("remotes"));
+    tree.edit_policy(|policy| {
+        let limits = toml::Table::from_iter([("effects".to_owned(), 1.into()), ("time-seconds".to_owned(), 77.into())]);
+        policy.insert("limits".to_owned(), limits.into());
+        policy.remove("libvirt");
+    });
+    tree
+}
+
+/// `remotes exec OPTIONS vmm/kvm/reboot one-7 node1`, by this program.
+fn reboot(mut program: Command, tree: &Tree, options: &[&str]) -> Outcome {
+    program.args(["exec", "--tree", tree.text()]).args(options).args(["vmm/kvm/reboot", "one-7", "node1"]);
+    Outcome::of(&mut program, "")
+}
+
+#[test]
+fn what_was_ended_by_a_limit_replays_under_it() {
+    let folder = folder();
+    let tree = limited(&folder);
+    let path = folder.path().join("recording");
+    let outcome = reboot(remotes(), &tree, &["--record", path.to_str().unwrap()]);
+    assert!(outcome.code == 1 && outcome.says("more than 1 calls (limits.effects"), "{outcome:?}");
+    let component = tree.driver().join("component.wasm");
+    assert_eq!(replay(&path, &component), outcome);
+
+    let text = fs::read_to_string(&path).unwrap();
+    let replayed = |text: &str| {
+        fs::write(&path, text).unwrap();
+        replay(&path, &component)
+    };
+    // Another limit is another end.
+    let wider = text.replace("\"effects\":1,", "\"effects\":2,");
+    let outcome = replayed(&wider);
+    assert!(outcome.code == 3 && outcome.says("the driver behaves otherwise than recorded"), "{outcome:?}");
+    let other = replayed(&text.replace("more than 1 calls", "more than 9 calls"));
+    assert!(other.code == 3 && other.says("the action ends otherwise than recorded"), "{other:?}");
+    // Ended by time: how far the driver comes then says nothing of it.
+    let reason =
+        "the action did not end within 77 s (limits.time-seconds or limits.action-seconds in the driver's policy)";
+    let (start, end) = wider.split_once("\"stopped\":").unwrap();
+    let outcome = replayed(&format!("{start}\"stopped\":\"{reason}\"}}}}\n"));
+    assert_eq!((outcome.code, outcome.stderr), (1, format!("reboot: {reason}\n")), "{end}");
+    // From before limits were noted.
+    let mut header: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    header.as_object_mut().unwrap().remove("limits").unwrap();
+    let old = [&header.to_string(), text.split_once('\n').unwrap().1].join("\n");
+    assert_eq!(replayed(&old).code, 3);
+    // A driver of something else cannot be asked.
+    fs::write(&path, &text).unwrap();
+    let outcome = replay(&path, &dist().join("lib/remotes/drivers/vnm/fw/component.wasm"));
+    assert!(
+        outcome.code == 1 && outcome.says("expected a driver of vmm, as vmm/kvm is; it is one of: vnm"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_full_disk_takes_a_recording_and_not_the_answer() {
+    let folder = folder();
+    let tree = limited(&folder);
+    let path = folder.path().join("recording");
+    let whole = reboot(remotes(), &tree, &["--record", path.to_str().unwrap()]);
+    // Room for the first line and a piece of the next.
+    let room = fs::read_to_string(&path).unwrap().lines().next().unwrap().len() as u64 + 20;
+    fs::remove_file(&path).unwrap();
+    let mut program = Command::new("prlimit");
+    program.args([&format!("--fsize={room}"), "sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    program.arg(dist().join("bin/remotes"));
+    let outcome = reboot(program, &tree, &["--record", path.to_str().unwrap()]);
+    assert_eq!((outcome.code, &outcome.stdout), (whole.code, &whole.stdout));
+    let (answer, problem) = outcome.stderr.split_at(whole.stderr.len());
+    assert_eq!(answer, whole.stderr);
+    assert!(problem.contains("what was recorded is not complete"), "{problem}");
+    let replayed = replay(&path, &tree.driver().join("component.wasm"));
+    assert!(replayed.code == 3 && replayed.says("the recording is incomplete"), "{replayed:?}");
+}
+
+#[test]
+fn a_lost_journal_is_a_line_of_the_log() {
+    let folder = folder();
+    let tree = limited(&folder);
+    let plain = reboot(remotes(), &tree, &[]);
+    let warned = |outcome: &Outcome, path: &str| {
+        assert_eq!((outcome.well_formed().code, outcome.info()), (plain.code, plain.info()));
+        let logs = outcome.logs();
+        let [("WARN", text)] = logs[..] else { panic!("{outcome:?}") };
+        assert!(
+            text.starts_with(&format!("reboot: journal {path}: ")) && text.contains("the action goes on"),
+            "{text}"
+        );
+    };
+    warned(&reboot(remotes(), &tree, &["--journal", "/dev/full"]), "/dev/full");
+    for path in ["/nonexistent/dir/j", "/dev/full"] {
+        tree.edit_policy(|policy| drop(policy.insert("journal".to_owned(), path.into())));
+        warned(&Outcome::of(Command::new(tree.stub("reboot")).args(["one-7", "node1"]), ""), path);
+    }
+    // A FIFO that nobody reads holds nothing up.
+    let fifo = folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    tree.edit_policy(|policy| drop(policy.insert("journal".to_owned(), fifo.to_str().unwrap().into())));
+    warned(&reboot(remotes(), &tree, &[]), fifo.to_str().unwrap());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use remotes_integration::scene::folder;
 use remotes_integration::tree::run;
-use remotes_integration::{Outcome, Snapshot, Tree};
+use remotes_integration::{Outcome, Snapshot, Tree, dist, remotes};
 
 fn write(path: &Path, content: &str, mode: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -100,7 +100,8 @@ fn an_empty_folder_is_empty_again() {
     run(&["tree", "remove", root.to_str().unwrap()]);
     assert_eq!(Snapshot::of(&root).paths(), [""]);
     // Once more there is nothing to do.
-    run(&["tree", "remove", root.to_str().unwrap()]);
+    let outcome = Outcome::of(remotes().args(["tree", "remove", root.to_str().unwrap()]), "");
+    assert!(outcome.code == 1 && outcome.says("nothing of `remotes` is installed"), "{outcome:?}");
 }
 
 #[test]
@@ -126,6 +127,7 @@ fn the_operators_policy_stays() {
 fn what_was_altered_is_found() {
     let folder = folder();
     let tree = Tree::install(&folder.path().join("remotes"));
+    run(&["tree", "install", "--driver", "vmm/dummy", tree.text()]);
     assert_eq!(tree.verify().0, 0);
     let code = tree.driver().join(format!("component.{}.cwasm", std::env::consts::ARCH));
     let alter = |path: &Path| {
@@ -158,6 +160,8 @@ fn what_was_altered_is_found() {
         ),
         (tree.path("bin/remotes-action"), Box::new(set_mode(0o644)), "bin/remotes-action", "not executable"),
         (tree.path("bin/remotes-libvirt"), Box::new(set_mode(0o775)), "bin/remotes-libvirt", "writable by others"),
+        (tree.path("bin/remotes-action"), Box::new(alter), "bin/remotes-action", "not the program that was installed"),
+        (tree.policy_file(), Box::new(set_mode(0o666)), "vmm/kvm", "policy.toml: writable by others"),
     ];
     for (path, change, what, problem) in changes {
         let (content, permissions) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().permissions());
@@ -172,7 +176,162 @@ fn what_was_altered_is_found() {
     }
     assert_eq!(tree.verify().0, 0);
     // A folder that others may write is as bad as the file.
+    for (folder, what) in [
+        (".", "./"),
+        ("bin", "bin/"),
+        ("drivers", "drivers/"),
+        ("drivers/vmm", "drivers/vmm/"),
+        ("vmm", "vmm/"),
+        ("vmm/kvm", "vmm/kvm"),
+        ("etc/vmm", "etc/vmm/"),
+        ("etc/vmm/kvm", "vmm/kvm"),
+    ] {
+        set_mode(0o777)(&tree.path(folder));
+        let (code, rows) = tree.verify();
+        let found: Vec<_> = rows.iter().filter(|(_, problem)| problem.is_some()).collect();
+        assert!(code == 3 && found.len() == 1 && found[0].0 == what, "{folder}: {found:?}");
+        assert!(found[0].1.as_ref().is_some_and(|problem| problem.contains("its mode is 777")), "{found:?}");
+        set_mode(0o755)(&tree.path(folder));
+    }
+    assert_eq!(tree.verify().0, 0);
+    // Stubs whose driver is gone; a driver's folder without a driver.
+    fs::rename(tree.driver(), folder.path().join("gone")).unwrap();
+    fs::create_dir_all(tree.path("drivers/vmm/other")).unwrap();
+    let (code, rows) = tree.verify();
+    let problem = |what: &str| rows.iter().find(|row| row.0 == what).and_then(|row| row.1.clone()).unwrap_or_default();
+    assert_eq!(code, 3);
+    assert!(
+        problem("vmm/kvm").contains("stubs of it (") && problem("drivers/vmm/other").contains("driver.toml"),
+        "{rows:?}"
+    );
+    fs::rename(folder.path().join("gone"), tree.driver()).unwrap();
+    fs::remove_dir(tree.path("drivers/vmm/other")).unwrap();
+    // A journal that cannot be kept here may be kept elsewhere.
+    tree.edit_policy(|policy| drop(policy.insert("journal".to_owned(), "/nonexistent/dir/j".into())));
+    let outcome = Outcome::of(remotes().args(["tree", "verify", tree.text()]), "");
+    assert!(
+        outcome.code == 0 && outcome.stdout.contains("its journal /nonexistent/dir/j could not be kept"),
+        "{outcome:?}"
+    );
+    let outcome = Outcome::of(remotes().args(["policy", "check"]).arg(tree.policy_file()), "");
+    assert!(outcome.code == 0 && outcome.says("its journal /nonexistent/dir/j could not be kept"), "{outcome:?}");
     fs::set_permissions(tree.driver(), fs::Permissions::from_mode(0o777)).unwrap();
     assert_eq!(tree.verify().0, 3);
     Outcome::of(Command::new(tree.stub("cancel")).args(["one-1", "node1"]), "").failed(1);
+}
+
+/// Has a command fail, saying this.
+fn fails(arguments: &[&str], says: &str) {
+    let outcome = Outcome::of(remotes().args(arguments), "");
+    assert!(outcome.code == 1 && outcome.says(says), "{arguments:?}: {outcome:?}");
+}
+
+#[test]
+fn what_is_not_ours_is_not_removed() {
+    let folder = folder();
+    let root = folder.path();
+    let text = root.to_str().unwrap();
+    for program in ["remotes", "remotes-action"] {
+        write(&root.join("bin").join(program), "#!/bin/sh\n", 0o755);
+    }
+    let before = Snapshot::of(root);
+    fails(&["tree", "remove", text], "nothing of `remotes` is installed");
+    before.assert_same(&Snapshot::of(root));
+    write(&root.join("drivers/vmm/x/precious"), "mine", 0o644);
+    let before = Snapshot::of(root);
+    fails(&["tree", "remove", text], "nothing of `remotes` is installed");
+    fails(&["tree", "remove", "--driver", "vmm/x", text], "nothing of `remotes` is installed");
+    before.assert_same(&Snapshot::of(root));
+    // Nor beside a driver that is.
+    run(&["tree", "install", "--driver", "vmm/dummy", text]);
+    fails(&["tree", "remove", "--driver", "vmm/x", text], "vmm/x: there is no such driver");
+    run(&["tree", "remove", text]);
+    assert_eq!(Snapshot::of(root).paths(), ["", "drivers", "drivers/vmm", "drivers/vmm/x", "drivers/vmm/x/precious"]);
+}
+
+#[test]
+fn a_new_folder_may_be_named_from_where_one_is() {
+    let folder = folder();
+    let here = |arguments: &[&str]| Outcome::of(remotes().args(arguments).current_dir(folder.path()), "");
+    assert_eq!(here(&["tree", "install", "--driver", "vmm/dummy", "t1"]).code, 0);
+    assert_eq!(here(&["tree", "verify", "t1"]).code, 0);
+}
+
+#[test]
+fn a_driver_with_fewer_actions_gives_the_stock_files_back() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    let text = root.to_str().unwrap();
+    for action in ["pre", "post", "clean", "update_sg"] {
+        write(&root.join("vnm/mine").join(action), &format!("#!/bin/sh\necho stock {action}\n"), 0o755);
+    }
+    let before = Snapshot::of(&root).with_file_times();
+    let install = |driver: &str| {
+        let outcome = run(&["--json", "tree", "install", "--driver", driver, "--as", "vnm/mine", text]);
+        let rows: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+        (rows[0]["stock_kept"].as_u64().unwrap(), rows[0]["stock_left"].as_array().unwrap().len())
+    };
+    let stock =
+        |action: &str| !fs::read_to_string(root.join("vnm/mine").join(action)).unwrap().contains("remotes-action");
+    assert_eq!(install("vnm/fw"), (4, 0));
+    assert!(!stock("post"));
+    assert_eq!(install("vnm/elastic"), (2, 2));
+    assert!(stock("post") && !stock("pre"));
+    let outcome = Outcome::of(&mut Command::new(root.join("vnm/mine/post")), "");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "stock post\n"));
+    assert_eq!(Outcome::of(remotes().args(["tree", "verify", text]), "").code, 0);
+    // And the other way around.
+    assert_eq!(install("vnm/fw"), (4, 0));
+    assert!(!stock("post"));
+    run(&["tree", "remove", text]);
+    before.assert_same(&Snapshot::of(&root).with_file_times());
+}
+
+#[test]
+fn a_folder_in_an_actions_place_is_refused_before_anything_is_changed() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    write(&root.join("vmm/dummy/save/inside"), "mine", 0o644);
+    let before = Snapshot::of(&root);
+    fails(
+        &["tree", "install", "--driver", "vmm/kvm", "--driver", "vmm/dummy", root.to_str().unwrap()],
+        "vmm/dummy/save: it is a folder",
+    );
+    before.assert_same(&Snapshot::of(&root));
+}
+
+#[test]
+fn a_policy_that_nobody_changed_is_known_as_such() {
+    let folder = folder();
+    let (root, from) = (folder.path().join("remotes"), folder.path().join("from"));
+    let staged = dist().join("lib/remotes/drivers/vmm/dummy");
+    write(&from.join("vmm/README.md"), "what people keep there", 0o644);
+    fs::create_dir_all(from.join("vmm/dummy")).unwrap();
+    fs::create_dir_all(from.join("vmm/.git")).unwrap();
+    fs::copy(staged.join("component.wasm"), from.join("vmm/dummy/component.wasm")).unwrap();
+    let (text, from_text) = (root.to_str().unwrap(), from.to_str().unwrap());
+    let policy = root.join("etc/vmm/dummy/policy.toml");
+    let newer = policy.with_extension("toml.new");
+    let install = |shipped: &str| {
+        write(&from.join("vmm/dummy/policy.toml"), shipped, 0o644);
+        let outcome = run(&["--json", "tree", "install", "--from", from_text, text]);
+        let rows: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+        rows[0]["policy"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(install("schema = 1\n"), "as shipped");
+    // It came with an older version, and grants less.
+    let wider = "schema = 1\nhosts = [\"*\"]\n";
+    assert!(install(wider).starts_with("as shipped before, kept; the new one is beside it"));
+    assert_eq!(fs::read_to_string(&policy).unwrap(), "schema = 1\n");
+    assert_eq!(fs::read_to_string(&newer).unwrap(), wider);
+    assert!(install(wider).starts_with("as shipped before"));
+    // The operator takes it over: nothing is new any more.
+    fs::copy(&newer, &policy).unwrap();
+    assert_eq!(install(wider), "as shipped");
+    assert!(!newer.exists());
+    // And back, by hand: that, too, has come with the driver. So it goes with it.
+    fs::write(&policy, "schema = 1\n").unwrap();
+    let removed = run(&["--json", "tree", "remove", text]);
+    assert!(removed.stdout.contains("\"removed\""), "{removed:?}");
+    assert_eq!(Snapshot::of(&root).paths(), [""]);
 }

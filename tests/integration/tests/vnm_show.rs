@@ -86,7 +86,7 @@ fn the_same_as_json_and_as_a_graph() {
 #[test]
 fn without_rights_links_are_shown_and_the_rest_is_named() {
     let Some(outcome) = show("", "65534") else { return };
-    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
     assert!(outcome.stdout.contains("bridge br0") && outcome.stdout.contains("NIC 0: one-7-0"), "{}", outcome.stdout);
     let unseen = outcome.stdout.split_once("not seen\n").unwrap().1;
     for what in ["rules of IPv4: ", "rules of IPv6: ", "sets of addresses: "] {

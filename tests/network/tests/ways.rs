@@ -10,7 +10,7 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::links::{self, Bridge};
 use remotes_effect::policy::Policy;
 use remotes_effect::types::{Failure, FailureKind};
-use remotes_effect::{Answer, Effect, filesystem, types};
+use remotes_effect::{Answer, Effect, filesystem, iptables, types};
 use remotes_host::network::way::{Network, Ways};
 use remotes_network_tests::scene::{GROUP, Machine};
 use remotes_network_tests::{By, Case, Grounds, State, Sudo, assert_state, isolated, sh, skipped};
@@ -237,6 +237,17 @@ fn looking_needs_no_rights() {
         let (answer, told) = effect(ways, WIDE, &Effect::Links(links::Effect::Entries {}));
         let Ok(Answer::Links(links::Answer::Entries(Ok(links)))) = answer else { panic!("{answer:?}") };
         assert!(links.iter().any(|link| link.name == "br0" && link.kind == "bridge"), "{links:?}");
+        assert_eq!(told, [""; 0]);
+    });
+}
+
+#[test]
+fn what_changing_would_cost_is_not_told_to_one_who_looks() {
+    isolated(|| {
+        let sudo = Sudo::default();
+        let chains = iptables::Effect::Chains { family: iptables::Family::Ipv4, beginning: "one-".into() };
+        let (answer, told) = effect(sudo.ways(), "[iptables]\nchains = [\"one-*\"]\n", &Effect::Iptables(chains));
+        assert_eq!(answer.unwrap().failure(), None);
         assert_eq!(told, [""; 0]);
     });
 }

@@ -1,29 +1,30 @@
 //! Reading a policy file.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::{Policy, SCHEMA, normalized};
+use super::{LibvirtGrant, Policy, SCHEMA, normalized};
 use crate::network::names::{self, Network};
 
-/// No action takes longer.
-const LONGEST_SECONDS: u64 = 31 * 86_400;
+/// The subsystem whose actions have hooks.
+const HOOKED: &str = "vnm";
 
-/// Where a policy came from, for messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source(pub PathBuf);
+/// Bytes of a policy file. Those of our drivers have some thousands.
+const LONGEST: u64 = 1024 * 1024;
 
 /// A policy file that cannot be used.
 #[derive(Debug, Error)]
 pub enum PolicyError {
     /// It cannot be read.
-    #[error("policy {}: {source}", file.display())]
+    #[error("policy {}: {reason}", file.display())]
     Read {
         /// the file
         file: PathBuf,
-        /// what the system says
-        source: std::io::Error,
+        /// what the system says, or what it is instead of a file
+        reason: String,
     },
     /// It is not TOML of this schema.
     #[error("policy {}: {message}", file.display())]
@@ -46,8 +47,21 @@ pub enum PolicyError {
 impl Policy {
     /// Reads and checks one file.
     pub fn read(file: &Path) -> Result<Self, PolicyError> {
-        let text =
-            std::fs::read_to_string(file).map_err(|source| PolicyError::Read { file: file.to_owned(), source })?;
+        let unreadable = |reason: String| PolicyError::Read { file: file.to_owned(), reason };
+        let system = |error: std::io::Error| unreadable(error.to_string());
+        // Before it is opened: to open a FIFO is to wait for its writer.
+        if !std::fs::metadata(file).map_err(system)?.is_file() {
+            return Err(unreadable("it is no regular file".to_owned()));
+        }
+        let mut text = Vec::new();
+        File::open(file).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut text)).map_err(system)?;
+        if text.len() as u64 > LONGEST {
+            return Err(unreadable(format!("it is longer than {} KiB, which no policy is", LONGEST / 1024)));
+        }
+        let text = String::from_utf8(text).map_err(|error| PolicyError::Syntax {
+            file: file.to_owned(),
+            message: format!("it is not UTF-8 from byte {} on", error.utf8_error().valid_up_to() + 1),
+        })?;
         Self::parse(&text, file)
     }
 
@@ -70,6 +84,9 @@ impl Policy {
             if components.is_empty() {
                 return Err("[paths]: the root folder cannot be granted; name the folders that are needed".into());
             }
+            if folder.contains(['*', '?', '[', '{']) {
+                return Err(format!("[paths]: {folder:?}: folders are granted by name, patterns mean nothing here"));
+            }
         }
         for (name, tool) in &self.tools {
             if !tool.path.starts_with('/') && !tool.path.starts_with("$REMOTES/") {
@@ -79,6 +96,11 @@ impl Policy {
                 return Err(format!("[tools.{name}]: path {:?} has `..`", tool.path));
             }
         }
+        if let Some(action) = self.hooks.iter().find(|action| !crate::actions(HOOKED).contains(&action.as_str())) {
+            let known = crate::actions(HOOKED).join(", ");
+            return Err(format!("hooks: {HOOKED} has no action {action:?}; expected {known}"));
+        }
+        self.libvirt.as_ref().map_or(Ok(()), LibvirtGrant::validate)?;
         for file in &self.configuration {
             if file.starts_with('/') || file.split('/').any(|part| part == ".." || part.is_empty()) {
                 return Err(format!("configuration: {file:?} is not a path below the tree's etc"));
@@ -109,23 +131,6 @@ impl Policy {
                 ));
             }
         }
-        let limits = &self.limits;
-        let positive = [
-            ("memory-mib", limits.memory_mib, 4096),
-            // A thread has 2 MiB at least, and the runtime needs its share.
-            ("stack-kib", limits.stack_kib, 1024),
-            ("start-seconds", limits.start_seconds, 3600),
-            ("time-seconds", limits.time_seconds, LONGEST_SECONDS),
-            ("argument-kib", limits.argument_kib, 1024 * 1024),
-            ("tool-output-kib", limits.tool_output_kib, 1024 * 1024),
-        ];
-        let actions =
-            limits.action_seconds.iter().map(|(action, seconds)| (action.as_str(), *seconds, LONGEST_SECONDS));
-        for (name, value, most) in positive.into_iter().chain(actions) {
-            if value == 0 || value > most {
-                return Err(format!("[limits]: {name} = {value}: expected 1 to {most}"));
-            }
-        }
-        Ok(())
+        self.limits.validate()
     }
 }

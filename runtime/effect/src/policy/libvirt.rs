@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::amounts::check_amounts_of;
 use super::domain::{check_document, check_domain_document};
 use super::pattern::{Pattern, any, listed};
+use super::reach::KINDS;
 use super::{Access, PathGrants};
 use crate::libvirt::{Effect, Migration};
 use crate::types::Failure;
@@ -30,11 +31,11 @@ pub struct LibvirtGrant {
     /// What may be done to domains.
     #[serde(default)]
     pub access: DomainAccess,
-    /// Kinds of host devices that a domain may have: `pci`, `mdev`, `usb`, `redirdev`; `seclabel` to set labels.
+    /// Kinds of host devices that a domain may have: some of [`KINDS`].
     #[serde(default)]
     pub host_devices: Vec<String>,
-    /// Protocols of storage reached by network: `rbd`, `iscsi`, `gluster`, `sheepdog`, … for raw images;
-    /// `gluster+qcow2` for images of another format.
+    /// Protocols of storage reached by network, some of [`PROTOCOLS`]: `gluster` for raw images, `gluster+qcow2` for
+    /// those of another format.
     #[serde(default)]
     pub network_storage: Vec<String>,
     /// Whether elements of the emulators' own namespaces (`qemu:commandline`) may pass options unseen.
@@ -57,7 +58,7 @@ pub enum DomainAccess {
 
 impl DomainAccess {
     /// As a policy spells it.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Look => "look",
             Self::Bandwidth => "bandwidth",
@@ -78,7 +79,30 @@ struct AgentCommand {
     _id: IgnoredAny,
 }
 
+/// Protocols of storage that libvirt knows, and `volume`, storage of libvirt's own pools.
+const PROTOCOLS: [&str; 14] = [
+    "ftp", "ftps", "gluster", "http", "https", "iscsi", "nbd", "nfs", "rbd", "sheepdog", "ssh", "tftp", "volume",
+    "vxhs",
+];
+
 impl LibvirtGrant {
+    /// Whether all that it names is known; otherwise what is not.
+    pub(super) fn validate(&self) -> Result<(), String> {
+        for (key, names, known) in
+            [("host-devices", &self.host_devices, &KINDS[..]), ("network-storage", &self.network_storage, &PROTOCOLS)]
+        {
+            // Storage may have a format behind it.
+            let plain = |name: &str| match name.split_once('+') {
+                Some((protocol, format)) if key == "network-storage" && !format.is_empty() => protocol.to_owned(),
+                _ => name.to_owned(),
+            };
+            if let Some(name) = names.iter().find(|name| !known.contains(&plain(name).as_str())) {
+                return Err(format!("[libvirt]: {key}: {name:?} is not known; expected {}", known.join(", ")));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether this daemon may be connected to.
     pub fn check_uri(&self, uri: &str) -> Result<(), Failure> {
         match any_uri(&self.uris, uri) {

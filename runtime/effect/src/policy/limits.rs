@@ -1,9 +1,16 @@
 //! What an action may use up. Each limit has a default that our own drivers stay far below.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+/// No action takes longer.
+const LONGEST_SECONDS: u64 = 31 * 86_400;
+/// Tables, instances and elements of tables that no component has (a compiler's own bounds are below).
+const MANY: u64 = 10_000_000;
+/// A GiB in KiB: what is handed over or printed in texts is never more.
+const GIB_IN_KIB: u64 = 1024 * 1024;
 
 /// The table `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +62,44 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Whether they can be meant; otherwise what is wrong.
+    pub fn validate(&self) -> Result<(), String> {
+        let bounds = [
+            ("memory-mib", self.memory_mib, 1, 4096),
+            // A thread has 2 MiB at least, and the runtime needs its share.
+            ("stack-kib", self.stack_kib, 1, 1024),
+            // A component may do without tables.
+            ("table-elements", self.table_elements, 0, MANY),
+            ("tables", self.tables, 0, MANY),
+            ("instances", self.instances, 1, MANY),
+            ("start-seconds", self.start_seconds, 1, 3600),
+            ("time-seconds", self.time_seconds, 1, LONGEST_SECONDS),
+            ("effects", self.effects, 1, i64::MAX as u64),
+            ("argument-kib", self.argument_kib, 1, GIB_IN_KIB),
+            ("log-kib", self.log_kib, 1, GIB_IN_KIB),
+            ("tool-output-kib", self.tool_output_kib, 1, GIB_IN_KIB),
+        ];
+        for (name, value, least, most) in bounds {
+            if !(least..=most).contains(&value) {
+                return Err(format!("[limits]: {name} = {value}: expected {least} to {most}"));
+            }
+        }
+        for (action, seconds) in &self.action_seconds {
+            let known = || crate::SUBSYSTEMS.iter().flat_map(|subsystem| crate::actions(subsystem));
+            if !known().any(|name| name == action) {
+                let known: BTreeSet<_> = known().copied().collect();
+                let known = known.into_iter().collect::<Vec<_>>().join(", ");
+                return Err(format!(
+                    "[limits]: action-seconds: there is no action {action:?}; expected one of {known}"
+                ));
+            }
+            if !(1..=LONGEST_SECONDS).contains(seconds) {
+                return Err(format!("[limits]: action-seconds: {action} = {seconds}: expected 1 to {LONGEST_SECONDS}"));
+            }
+        }
+        Ok(())
+    }
+
     /// How long this action may take.
     pub fn time(&self, action: &str) -> Duration {
         Duration::from_secs(self.action_seconds.get(action).copied().unwrap_or(self.time_seconds))

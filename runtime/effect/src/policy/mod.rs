@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 
 pub use document::{check_encoding, domain_name};
 pub use domain::{NamedFile, check_document, check_domain_document, named_images};
-pub use file::{PolicyError, Source};
+pub use file::PolicyError;
 pub use iptables::IptablesGrant;
 pub use libvirt::{DomainAccess, LibvirtGrant, is_uuid};
 pub use limits::Limits;

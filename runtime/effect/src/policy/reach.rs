@@ -13,6 +13,33 @@ pub(super) struct Reach<'a> {
     pub what: &'static str,
 }
 
+/// Every kind that `host-devices` may name: those of [`reach`], where the types of `hostdev` are libvirt's own.
+pub(super) const KINDS: [&str; 23] = [
+    "audio",
+    "coredump",
+    "display",
+    "gpu",
+    "host-network",
+    "locked-memory",
+    "mdev",
+    "misc",
+    "module",
+    "net",
+    "passthrough",
+    "pci",
+    "realtime",
+    "redirdev",
+    "scsi",
+    "scsi_host",
+    "seclabel",
+    "shmem",
+    "smartcard",
+    "storage",
+    "tpm",
+    "usb",
+    "vsock",
+];
+
 /// Interfaces that end in a process on the host, with the host's own way to the network.
 const USER_NETWORKS: [&str; 5] = ["user", "server", "client", "mcast", "udp"];
 
@@ -92,4 +119,45 @@ fn is_generated_label(element: Node<'_, '_>) -> bool {
             // Made anew for each start.
             matches!(child.tag_name().name(), "label" | "imagelabel")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A kind that is asked for and cannot be granted would be one.
+    #[test]
+    fn every_kind_can_be_granted() {
+        let others = [
+            "<interface type='user'/>",
+            "<disk device='lun'/>",
+            "<redirdev bus='usb' type='tcp'/>",
+            "<smartcard mode='host'/>",
+            "<seclabel type='none'/>",
+            "<shmem/>",
+            "<vsock/>",
+            "<audio type='alsa'/>",
+            "<tpm><backend type='passthrough'/></tpm>",
+            "<gl/>",
+            "<graphics type='sdl'/>",
+            "<driver model='vfio'/>",
+            "<interface type='direct'><source mode='passthrough'/></interface>",
+            "<watchdog action='dump'/>",
+            "<vcpusched scheduler='rr'/>",
+            "<locked/>",
+        ];
+        // `misc`, `net` and `storage` are those of containers.
+        let types = ["pci", "usb", "mdev", "scsi", "scsi_host", "misc", "net", "storage"];
+        let own = types.map(|kind| format!("<hostdev type='{kind}'/>"));
+        let mut found = BTreeSet::new();
+        for xml in others.into_iter().map(str::to_owned).chain(own) {
+            let document = roxmltree::Document::parse(&xml).unwrap();
+            let kinds = document.descendants().filter(Node::is_element).filter_map(reach);
+            found.extend(kinds.map(|reach| reach.kind.to_owned()));
+        }
+        assert_eq!(found, KINDS.map(str::to_owned).into());
+    }
 }

@@ -66,16 +66,18 @@ pub struct Network {
     scripts: PathBuf,
     deadline: Deadline,
     way: Option<Way>,
+    /// what the way costs, until it was told
+    cost: Option<String>,
 }
 
 impl Network {
     /// Chooses nothing yet; `ways` instead of what there is. `tree` is the remotes tree.
     pub fn new(policy: Arc<Policy>, tree: &Path, deadline: Deadline, ways: Option<Ways>) -> Self {
-        Self { ways, policy, scripts: tree.join("vnm"), deadline, way: None }
+        Self { ways, policy, scripts: tree.join("vnm"), deadline, way: None, cost: None }
     }
 
     /// Carries out an effect on the network. `turns` is the folder of the lock between changes of the packet
-    /// filter; `tell` is told once what the way that was chosen costs.
+    /// filter; `tell` is told once what the way that was chosen costs, when something is changed by it.
     pub fn call(
         &mut self,
         effect: &Effect,
@@ -88,8 +90,16 @@ impl Network {
         }
         let way = match &mut self.way {
             Some(way) => way,
-            none => none.insert(choose(self.ways.take(), &self.policy, &self.scripts, self.deadline, tell)?),
+            none => {
+                let ways = self.ways.take();
+                none.insert(choose(ways, &self.policy, &self.scripts, self.deadline, &mut self.cost)?)
+            }
         };
+        if effect.changes()
+            && let Some(cost) = self.cost.take()
+        {
+            tell(Level::Info, &cost);
+        }
         match way {
             Way::Server(connection) => connection.call(effect),
             Way::Direct(privileged) => {
@@ -112,7 +122,7 @@ fn choose(
     policy: &Arc<Policy>,
     scripts: &Path,
     deadline: Deadline,
-    tell: &mut dyn FnMut(Level, &str),
+    cost: &mut Option<String>,
 ) -> Result<Way, Failure> {
     let Ways { own, sudo, servers } = ways.unwrap_or_else(Ways::of_host);
     if own {
@@ -133,10 +143,8 @@ fn choose(
             Err(error) => reason = format!("sudo does not start {}: {error}", shown(server)),
         }
     }
-    tell(
-        Level::Info,
-        &format!("{reason}; rules and links are changed by one command each, which is slower (docs/adoption.md)"),
-    );
+    *cost =
+        Some(format!("{reason}; rules and links are changed by one command each, which is slower (docs/adoption.md)"));
     Ok(Way::Direct(Privileged::by_sudo(sudo, scripts.to_owned(), deadline)))
 }
 

@@ -1,28 +1,35 @@
 //! `remotes exec`: one action as oned would call it, with a plan, a journal or a recording if wanted.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use remotes_action::prepare::{Prepared, prepare, standard_input};
-use remotes_action::run::{emit, machine, policy_journal, printed, run as call};
+use remotes_action::prepare::{PrepareError, Prepared, prepare, standard_input};
+use remotes_action::run::{emit, journal_lines, machine, policy_journal, printed, run as call};
 use remotes_action::tree::{Identity, Tree};
 use remotes_effect::Effect;
-use remotes_effect::journal::{Journal, Lines, Several, summary};
+use remotes_effect::journal::{Journal, Several, summary};
 use remotes_effect::recording::Recorder;
+use remotes_effect::text::one_line;
 use remotes_simulation::{Plan, describe};
 use serde_json::json;
 
 use super::find_tree;
-use crate::cli::{Exec, InTree};
+use crate::cli::Exec;
 use crate::output;
+use crate::usage::{Usage, check_arguments};
 
 pub fn run(arguments: &Exec, json: bool) -> Result<ExitCode> {
+    check_arguments(arguments, &std::env::args_os().collect::<Vec<_>>())?;
     let (tree, identity) = locate(arguments)?;
     let stdin = standard_input()?;
-    let prepared = prepare(&tree, &identity, &arguments.arguments, &stdin)?;
+    let prepared = prepare(&tree, &identity, &arguments.arguments, &stdin).map_err(|error| match error {
+        PrepareError::Convention(error) => Usage::error(error.to_string()),
+        error => error.into(),
+    })?;
     if arguments.dry_run {
         return plan(&tree, &identity, &prepared, json);
     }
@@ -33,30 +40,53 @@ pub fn run(arguments: &Exec, json: bool) -> Result<ExitCode> {
     if let Some(path) = &arguments.journal {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         let file = file.with_context(|| format!("journal {}", path.display()))?;
-        journals.push(Box::new(Lines::new(file, format!("{identity} {}", std::process::id()))));
+        journals.push(Box::new(journal_lines(file, path, &identity)));
     }
     let recorder = arguments.record.as_deref().map(|path| recorder(path, &identity, &prepared)).transpose()?;
     let journal = (Several(journals), recorder);
     let outcome = call(&prepared, journal, machine(&tree, &identity, &prepared));
-    if let Some(recorder) = outcome.pipeline.journal.1 {
-        let stopped = outcome.result.as_ref().err().map(ToString::to_string);
-        recorder.finish(outcome.result.as_ref().ok(), stopped.as_deref())?;
-    }
     let printed = printed(&prepared.call, &outcome.result);
+    // First: whatever becomes of the recording, this has happened.
     emit(&printed);
+    if let (Some(recorder), Some(path)) = (outcome.pipeline.journal.1, &arguments.record) {
+        let stopped = outcome.result.as_ref().err().map(ToString::to_string);
+        if let Err(error) = recorder.finish(outcome.result.as_ref().ok(), stopped.as_deref()) {
+            output::complain(&format!("{}: {error}; what was recorded is not complete", path.display()));
+        }
+    }
     Ok(ExitCode::from(printed.code))
 }
 
-/// The tree and the action: a path to an action lies in its own tree.
+/// The tree and the action. A path names both; three names are looked for in the tree that is meant.
 fn locate(arguments: &Exec) -> Result<(Tree, Identity)> {
-    let identity: Identity = arguments.action.parse()?;
-    let path = Path::new(&arguments.action);
-    let root = path.canonicalize().ok().and_then(|path| Some(path.parent()?.parent()?.parent()?.to_owned()));
-    let tree = match (&arguments.tree.tree, root) {
-        (None, Some(root)) if root.join("drivers").is_dir() => Tree::at(root),
-        (named, _) => find_tree(&InTree { tree: named.clone() })?,
+    let text = &arguments.action;
+    if let Ok(identity) = text.parse() {
+        return Ok((find_tree(&arguments.tree)?, identity));
+    }
+    if arguments.tree.tree.is_some() {
+        return Err(Usage::error(format!(
+            "{text:?}: with --tree, expected SUBSYSTEM/DRIVER/ACTION, vmm/kvm/deploy say; a path names its tree itself"
+        )));
+    }
+    let path = match Path::new(text).canonicalize() {
+        Ok(path) => path,
+        Err(error) => {
+            return Err(Usage::error(format!(
+                "{text:?}: {error}; expected SUBSYSTEM/DRIVER/ACTION, vmm/kvm/deploy say, or the path of an action in a \
+                 tree"
+            )));
+        }
     };
-    Ok((tree, identity))
+    let root = path.ancestors().nth(3).filter(|root| root.join("drivers").is_dir());
+    let named = root.and_then(|root| Some((root, path.strip_prefix(root).ok()?.to_str()?.parse().ok()?)));
+    let Some((root, identity)) = named else {
+        return Err(Usage::error(format!(
+            "{}: is no action in a tree of ours; expected TREE/SUBSYSTEM/DRIVER/ACTION, where TREE has the folder \
+             `drivers` that `remotes tree install` makes",
+            path.display()
+        )));
+    };
+    Ok((Tree::at(root), identity))
 }
 
 fn recorder(path: &Path, identity: &Identity, prepared: &Prepared) -> Result<Recorder> {
@@ -68,7 +98,8 @@ fn recorder(path: &Path, identity: &Identity, prepared: &Prepared) -> Result<Rec
         .open(path)
         .with_context(|| format!("recording {}: expected a file that does not exist yet", path.display()))?;
     let driver = format!("{}/{}", identity.subsystem, identity.driver);
-    Ok(Recorder::new(file, &driver, &prepared.manifest.component, &prepared.call)?)
+    let Prepared { manifest, call, policy, .. } = prepared;
+    Recorder::new(file, &driver, &manifest.component, call, &policy.limits).with_context(|| path.display().to_string())
 }
 
 /// Lists what the action would change.
@@ -90,14 +121,15 @@ fn plan(tree: &Tree, identity: &Identity, prepared: &Prepared, json: bool) -> Re
             .collect();
         output::print_json(&json!({ "action": identity.to_string(), "steps": steps, "failure": failure }))?;
     } else {
-        println!("{identity} would, after looking at this machine:");
+        let mut text = format!("{identity} would, after looking at this machine:\n");
         for (number, effect) in steps.iter().enumerate() {
-            println!("{:>4}  {}", number + 1, remotes_effect::text::one_line(&describe(effect)));
+            writeln!(text, "{:>4}  {}", number + 1, one_line(&describe(effect)))?;
         }
         match &failure {
-            Some(failure) => println!("and would fail: {}", remotes_effect::text::one_line(failure)),
-            None => println!("{} changes; none was made", steps.len()),
+            Some(failure) => writeln!(text, "and would fail: {}", one_line(failure))?,
+            None => writeln!(text, "{} changes; none was made", steps.len())?,
         }
+        output::print(text)?;
     }
     Ok(if failure.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

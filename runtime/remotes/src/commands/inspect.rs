@@ -1,15 +1,16 @@
 //! `remotes inspect`: a component's outside, without running it.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use remotes_effect::policy::Limits;
 use remotes_effect::text::one_line;
 use remotes_sandbox::cache::digest;
-use remotes_sandbox::compile;
 use remotes_sandbox::inspect::{Inspection, Interface, inspect};
 use serde::Serialize;
 
+use super::compile;
 use crate::cli::Inspect;
 use crate::output;
 
@@ -25,53 +26,47 @@ struct Report {
 
 pub fn run(arguments: &Inspect, json: bool) -> Result<ExitCode> {
     let path = arguments.component.display().to_string();
-    let bytes = std::fs::read(&arguments.component).with_context(|| path.clone())?;
-    let component = compile::component(&bytes).with_context(|| path.clone())?;
+    let bytes = compile::read(&arguments.component)?;
+    let compiled = compile::component(&bytes).with_context(|| path.clone())?;
     let engine = remotes_sandbox::engine(&Limits::default())?;
-    let compiled = compile::compile(&engine, &component).with_context(|| path.clone())?;
+    let inspection = inspect(&engine, &compiled.load(&engine)?);
+    let component = compiled.component;
     let report = Report {
         component: path,
         sha256: digest(&component),
         bytes: component.len(),
         encoded_from_core_module: component != bytes,
-        inspection: inspect(&engine, &compiled),
+        inspection,
     };
     match json {
         true => output::print_json(&report)?,
-        false => print(&report),
+        false => output::print(in_words(&report)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(report: &Report) {
+fn in_words(report: &Report) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
     let inspection = &report.inspection;
-    println!("component  {}", report.component);
-    println!("sha256     {}", report.sha256);
-    println!(
-        "size       {} bytes{}",
-        report.bytes,
-        if report.encoded_from_core_module { ", encoded from a core module" } else { "" }
-    );
+    writeln!(out, "component  {}", report.component)?;
+    writeln!(out, "sha256     {}", report.sha256)?;
+    let encoded = if report.encoded_from_core_module { ", encoded from a core module" } else { "" };
+    writeln!(out, "size       {} bytes{encoded}", report.bytes)?;
     match (&inspection.subsystems[..], &inspection.contract) {
-        ([], _) => println!("driver     of no subsystem: it exports no interface of one:driver"),
+        ([], _) => writeln!(out, "driver     of no subsystem: it exports no interface of one:driver")?,
         (subsystems, contract) => {
-            println!("driver     of {}, contract {}", subsystems.join(", "), contract.as_deref().unwrap_or("?"));
+            let contract = contract.as_deref().unwrap_or("?");
+            writeln!(out, "driver     of {}, contract {contract}", subsystems.join(", "))?;
         }
     }
-    println!(
-        "WASI       {}",
-        if inspection.wasi { "imported; it gets one with nothing in it" } else { "not imported" }
-    );
-    print_interfaces("imports", &inspection.imports);
-    print_interfaces("exports", &inspection.exports);
-}
-
-fn print_interfaces(title: &str, interfaces: &[Interface]) {
-    println!("{title}");
-    for interface in interfaces {
-        println!("  {}", one_line(&interface.name));
-        for function in &interface.functions {
-            println!("    {}", one_line(function));
+    let wasi = if inspection.wasi { "imported; it gets one with nothing in it" } else { "not imported" };
+    writeln!(out, "WASI       {wasi}")?;
+    for (title, interfaces) in [("imports", &inspection.imports), ("exports", &inspection.exports)] {
+        writeln!(out, "{title}")?;
+        for Interface { name, functions } in interfaces {
+            writeln!(out, "  {}", one_line(name))?;
+            functions.iter().try_for_each(|function| writeln!(out, "    {}", one_line(function)))?;
         }
     }
+    Ok(out)
 }

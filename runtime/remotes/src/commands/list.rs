@@ -44,8 +44,10 @@ pub fn run(arguments: &InTree, json: bool) -> Result<ExitCode> {
         });
     }
     output::list(&rows, json, &["NAME", "DRIVER", "CONTRACT", "ACTIONS", "COMPONENT", "STATE"], |row| {
-        let short =
-            |text: &Option<String>, length| text.as_deref().map_or("-", |t| &t[..t.len().min(length)]).to_owned();
+        let short = |text: &Option<String>, length| match text {
+            Some(text) => text.chars().take(length).collect(),
+            None => "-".to_owned(),
+        };
         vec![
             row.name.clone(),
             short(&row.driver, 64),

@@ -6,9 +6,13 @@ use anyhow::{Context, Result};
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Completions, Man};
+use crate::output;
 
 pub fn completions(arguments: &Completions) -> Result<ExitCode> {
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "remotes", &mut std::io::stdout());
+    // The generator panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "remotes", &mut script);
+    output::print(script)?;
     Ok(ExitCode::SUCCESS)
 }
 

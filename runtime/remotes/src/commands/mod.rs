@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub mod compile;
 pub mod exec;
 pub mod inspect;
 pub mod list;
@@ -22,23 +23,46 @@ const USUAL: [&str; 2] = ["/var/lib/one/remotes", "/var/tmp/one"];
 /// The tree that a command works on.
 pub fn find_tree(named: &InTree) -> Result<Tree> {
     if let Some(dir) = &named.tree {
-        return open_tree(dir);
+        return our_tree(dir);
     }
     let own = Tree::of_program().context("cannot find this program's own folder")?;
     let location = std::env::var_os("ONE_LOCATION").map(|location| PathBuf::from(location).join("var/remotes"));
     let candidates = std::iter::once(own.root().to_owned()).chain(location).chain(USUAL.map(PathBuf::from));
     for candidate in candidates {
-        if candidate.join("drivers").is_dir() {
+        if is_ours(&candidate) {
             return open_tree(&candidate);
         }
     }
     bail!("no remotes tree found: name one with --tree, or make one with `remotes tree install DIR`")
 }
 
-/// The tree at this path.
+/// The folder at this path, which may become a tree.
 pub fn open_tree(dir: &Path) -> Result<Tree> {
     let root = dir.canonicalize().with_context(|| format!("remotes tree {}", dir.display()))?;
     Ok(Tree::at(root))
+}
+
+/// The tree at this path, in which something was installed.
+pub fn our_tree(dir: &Path) -> Result<Tree> {
+    let tree = open_tree(dir)?;
+    if !is_ours(tree.root()) {
+        bail!(
+            "{}: nothing of `remotes` is installed in it, it has no folder `drivers`; expected a tree that \
+             `remotes tree install` was used on",
+            dir.display()
+        );
+    }
+    Ok(tree)
+}
+
+/// Whether drivers are, or were, installed below this folder.
+fn is_ours(root: &Path) -> bool {
+    root.join("drivers").is_dir()
+}
+
+/// The drivers of a tree: subsystem and name.
+pub fn installed(tree: &Tree) -> Result<Vec<(String, String)>> {
+    tree.drivers().with_context(|| format!("drivers of {}", tree.root().display()))
 }
 
 /// `vmm/kvm` as subsystem and driver.
@@ -56,25 +80,4 @@ pub fn driver_name(text: &str) -> Result<(String, String)> {
         bail!("{text:?}: {driver:?} cannot be the name of a driver");
     }
     Ok((subsystem.to_owned(), driver.to_owned()))
-}
-
-/// The drivers of a tree, sorted: subsystem and name.
-pub fn installed(tree: &Tree) -> Result<Vec<(String, String)>> {
-    let mut found = Vec::new();
-    for subsystem in remotes_effect::SUBSYSTEMS {
-        let folder = tree.root().join("drivers").join(subsystem);
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error).with_context(|| folder.display().to_string()),
-        };
-        for entry in entries {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if is_name(&name) {
-                found.push(((*subsystem).to_owned(), name));
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }

@@ -1,15 +1,20 @@
 //! `remotes policy`: is the file valid, and what does it say?
 
-use std::path::{Path, PathBuf};
+use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
-use remotes_effect::policy::{Limits, Pattern, Policy};
+use anyhow::Result;
+use remotes_action::run::journal_problem;
+use remotes_effect::policy::{Limits, Pattern, Policy, PolicyError};
 use serde_json::json;
 
 use super::{driver_name, find_tree};
 use crate::cli;
 use crate::output;
+
+/// The exit code where a policy is not valid.
+const INVALID: u8 = 3;
 
 pub fn run(command: &cli::Policy, json: bool) -> Result<ExitCode> {
     match command {
@@ -27,121 +32,140 @@ pub fn run(command: &cli::Policy, json: bool) -> Result<ExitCode> {
     }
 }
 
-fn check(file: &PathBuf, json: bool) -> Result<ExitCode> {
-    let result = Policy::read(file);
+fn check(file: &Path, json: bool) -> Result<ExitCode> {
+    let (note, problem) = match Policy::read(file) {
+        // What cannot be read is neither valid nor invalid.
+        Err(error @ PolicyError::Read { .. }) => return Err(error.into()),
+        // It may be meant for another machine, or another user.
+        Ok(policy) => (journal_problem(&policy), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
     if json {
-        let problem = result.as_ref().err().map(ToString::to_string);
-        output::print_json(&json!({ "file": file, "valid": result.is_ok(), "problem": problem }))?;
+        output::print_json(&json!({ "file": file, "valid": problem.is_none(), "problem": problem, "note": note }))?;
     } else {
-        match &result {
-            Ok(_) => println!("{}: valid", file.display()),
-            Err(error) => eprintln!("remotes: {error}"),
+        match &problem {
+            None => output::print(format!("{}: valid\n", file.display()))?,
+            Some(problem) => output::complain(problem),
         }
+        note.iter().for_each(|note| output::complain(&format!("{}: {note}", file.display())));
     }
-    Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+    Ok(if problem.is_none() { ExitCode::SUCCESS } else { ExitCode::from(INVALID) })
 }
 
 fn explain(file: &Path, json: bool) -> Result<ExitCode> {
-    let policy = Policy::read(file).map_err(|error| anyhow!(error))?;
-    if json {
-        output::print_json(&policy)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    println!("{} grants, and denies everything else:", file.display());
-    match &policy.libvirt {
-        Some(grant) => {
-            println!("\nhypervisor");
-            println!("  daemons          {}", patterns(&grant.uris));
-            println!("  domains          {}", patterns(&grant.domains));
-            println!("  migration to     {}", patterns(&grant.migration_targets));
-            println!("  guest agent      {}", words(&grant.guest_agent));
-            println!("  programs         {}", patterns(&grant.programs));
-            println!("  host devices     {}", words(&grant.host_devices));
-            println!("  network storage  {}", words(&grant.network_storage));
-            println!("  emulator options {}", if grant.emulator_options { "any" } else { "none" });
+    let policy = match Policy::read(file) {
+        Err(error) if !matches!(error, PolicyError::Read { .. }) => {
+            output::complain(&error.to_string());
+            return Ok(ExitCode::from(INVALID));
         }
-        None => println!("\nhypervisor\n  none"),
+        policy => policy?,
+    };
+    match json {
+        true => output::print_json(&policy)?,
+        false => output::print(in_words(file, &policy)?)?,
     }
-    network(&policy);
-    println!("\nfolders");
-    for (folder, access) in &policy.paths.0 {
-        println!("  {}  {folder}", access.name());
-    }
-    println!("\ntools");
-    for (name, tool) in &policy.tools {
-        println!("  {name}  {}{}", tool.path, if tool.sudo { ", as root through sudo" } else { "" });
-        for arguments in &tool.arguments {
-            println!("    with {}", arguments.0.iter().map(|a| a.0.as_str()).collect::<Vec<_>>().join(" "));
-        }
-    }
-    println!("\nother hosts        {}", patterns(&policy.hosts));
-    if let Some(directory) = &policy.remote_directory {
-        println!("their remotes      {directory}");
-    }
-    println!("configuration      {}", words(&policy.configuration));
-    println!("journal            {}", policy.journal.as_deref().unwrap_or("none"));
-    limits(&policy.limits);
     Ok(ExitCode::SUCCESS)
 }
 
-fn network(policy: &Policy) {
-    if let Some(grant) = &policy.links {
-        println!("\nlinks");
-        println!("  bridges          {}", patterns(&grant.bridges));
-        println!("  uplinks          {}", patterns(&grant.uplinks));
-        println!("  devices          {}", patterns(&grant.devices));
-        println!("  machines' ports  {}", patterns(&grant.ports));
-        println!("  routes within    {}", words(&grant.networks));
+fn in_words(file: &Path, policy: &Policy) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
+    writeln!(out, "{} grants, and denies everything else:", file.display())?;
+    match &policy.libvirt {
+        Some(grant) => {
+            writeln!(out, "\nhypervisor")?;
+            writeln!(out, "  daemons          {}", patterns(&grant.uris))?;
+            writeln!(out, "  domains          {}", patterns(&grant.domains))?;
+            writeln!(out, "  access           {}", grant.access.name())?;
+            writeln!(out, "  migration to     {}", patterns(&grant.migration_targets))?;
+            writeln!(out, "  guest agent      {}", words(&grant.guest_agent))?;
+            writeln!(out, "  programs         {}", patterns(&grant.programs))?;
+            writeln!(out, "  host devices     {}", words(&grant.host_devices))?;
+            writeln!(out, "  network storage  {}", words(&grant.network_storage))?;
+            writeln!(out, "  emulator options {}", if grant.emulator_options { "any" } else { "none" })?;
+        }
+        None => writeln!(out, "\nhypervisor\n  none")?,
     }
-    if let Some(grant) = &policy.openvswitch {
-        println!("\nOpen vSwitch");
-        println!("  bridges          {}", patterns(&grant.bridges));
-        println!("  uplinks          {}", patterns(&grant.uplinks));
-        println!("  machines' ports  {}", patterns(&grant.ports));
-        println!("  VLAN limit       {}", if grant.vlan_limit { "yes" } else { "no" });
+    network(&mut out, policy)?;
+    writeln!(out, "\nfolders")?;
+    for (folder, access) in &policy.paths.0 {
+        writeln!(out, "  {}  {folder}", access.name())?;
     }
-    if let Some(grant) = &policy.sriov {
-        println!("\nvirtual functions");
-        println!("  of cards         {}", patterns(&grant.physical));
-        println!("  representors     {}", patterns(&grant.representors));
+    writeln!(out, "\ntools")?;
+    for (name, tool) in &policy.tools {
+        writeln!(out, "  {name}  {}{}", tool.path, if tool.sudo { ", as root through sudo" } else { "" })?;
+        for arguments in &tool.arguments {
+            writeln!(out, "    with {}", arguments.0.iter().map(|a| a.0.as_str()).collect::<Vec<_>>().join(" "))?;
+        }
     }
-    if let Some(grant) = &policy.tproxy {
-        println!("\ntransparent proxies");
-        println!("  on bridges       {}", patterns(&grant.bridges));
-        println!("  whose uplinks    {}", patterns(&grant.uplinks));
-        println!("  names looked up  {}", patterns(&grant.names));
-        println!("  services within  {}", words(&grant.networks));
-        println!("  by the daemon    {}", grant.program.as_deref().unwrap_or("vnm/tproxy of the remotes tree"));
+    writeln!(out, "\nother hosts        {}", patterns(&policy.hosts))?;
+    if let Some(directory) = &policy.remote_directory {
+        writeln!(out, "their remotes      {directory}")?;
     }
-    if let Some(grant) = &policy.iptables {
-        println!("\npacket filter");
-        println!("  chains           {}", patterns(&grant.chains));
-        println!("  shared chains    {}", patterns(&grant.shared));
-        println!("  called from      {}", words(&grant.callers));
-        println!("  sets             {}", patterns(&grant.sets));
-        println!("  for ports        {}", patterns(&grant.ports));
-        println!("  for addresses    {}", words(&grant.networks));
-        let ports: Vec<String> = grant.port_forwarding.iter().map(|range| (*range).into()).collect();
-        println!("  port forwarding  {}", if ports.is_empty() { "no".to_owned() } else { ports.join(", ") });
-        println!("  routed           {}", if grant.routed { "yes" } else { "no" });
-    }
-    if !policy.locks.is_empty() || !policy.hooks.is_empty() {
-        println!("\nlocks              {}", patterns(&policy.locks));
-        println!("hooks of           {}", words(&policy.hooks));
-    }
+    writeln!(out, "configuration      {}", words(&policy.configuration))?;
+    writeln!(out, "journal            {}", policy.journal.as_deref().unwrap_or("none"))?;
+    limits(&mut out, &policy.limits)?;
+    Ok(out)
 }
 
-fn limits(limits: &Limits) {
-    println!("\nlimits of one action");
-    println!("  time             {} s, of which {} s to start", limits.time_seconds, limits.start_seconds);
-    for (action, seconds) in &limits.action_seconds {
-        println!("    {action:<14} {seconds} s");
+fn network(out: &mut String, policy: &Policy) -> std::fmt::Result {
+    if let Some(grant) = &policy.links {
+        writeln!(out, "\nlinks")?;
+        writeln!(out, "  bridges          {}", patterns(&grant.bridges))?;
+        writeln!(out, "  uplinks          {}", patterns(&grant.uplinks))?;
+        writeln!(out, "  devices          {}", patterns(&grant.devices))?;
+        writeln!(out, "  machines' ports  {}", patterns(&grant.ports))?;
+        writeln!(out, "  routes within    {}", words(&grant.networks))?;
     }
-    println!("  memory           {} MiB, stack {} KiB", limits.memory_mib, limits.stack_kib);
-    println!("  effects          {}", limits.effects);
-    println!("  a call's data    {} KiB", limits.argument_kib);
-    println!("  log              {} KiB", limits.log_kib);
-    println!("  tool output      {} KiB", limits.tool_output_kib);
+    if let Some(grant) = &policy.openvswitch {
+        writeln!(out, "\nOpen vSwitch")?;
+        writeln!(out, "  bridges          {}", patterns(&grant.bridges))?;
+        writeln!(out, "  uplinks          {}", patterns(&grant.uplinks))?;
+        writeln!(out, "  machines' ports  {}", patterns(&grant.ports))?;
+        writeln!(out, "  VLAN limit       {}", if grant.vlan_limit { "yes" } else { "no" })?;
+    }
+    if let Some(grant) = &policy.sriov {
+        writeln!(out, "\nvirtual functions")?;
+        writeln!(out, "  of cards         {}", patterns(&grant.physical))?;
+        writeln!(out, "  representors     {}", patterns(&grant.representors))?;
+    }
+    if let Some(grant) = &policy.tproxy {
+        writeln!(out, "\ntransparent proxies")?;
+        writeln!(out, "  on bridges       {}", patterns(&grant.bridges))?;
+        writeln!(out, "  whose uplinks    {}", patterns(&grant.uplinks))?;
+        writeln!(out, "  names looked up  {}", patterns(&grant.names))?;
+        writeln!(out, "  services within  {}", words(&grant.networks))?;
+        writeln!(out, "  by the daemon    {}", grant.program.as_deref().unwrap_or("vnm/tproxy of the remotes tree"))?;
+    }
+    if let Some(grant) = &policy.iptables {
+        writeln!(out, "\npacket filter")?;
+        writeln!(out, "  chains           {}", patterns(&grant.chains))?;
+        writeln!(out, "  shared chains    {}", patterns(&grant.shared))?;
+        writeln!(out, "  called from      {}", words(&grant.callers))?;
+        writeln!(out, "  sets             {}", patterns(&grant.sets))?;
+        writeln!(out, "  for ports        {}", patterns(&grant.ports))?;
+        writeln!(out, "  for addresses    {}", words(&grant.networks))?;
+        let ports: Vec<String> = grant.port_forwarding.iter().map(|range| (*range).into()).collect();
+        writeln!(out, "  port forwarding  {}", if ports.is_empty() { "no".to_owned() } else { ports.join(", ") })?;
+        writeln!(out, "  routed           {}", if grant.routed { "yes" } else { "no" })?;
+    }
+    if !policy.locks.is_empty() || !policy.hooks.is_empty() {
+        writeln!(out, "\nlocks              {}", patterns(&policy.locks))?;
+        writeln!(out, "hooks of           {}", words(&policy.hooks))?;
+    }
+    Ok(())
+}
+
+fn limits(out: &mut String, limits: &Limits) -> std::fmt::Result {
+    writeln!(out, "\nlimits of one action")?;
+    writeln!(out, "  time             {} s, of which {} s to start", limits.time_seconds, limits.start_seconds)?;
+    for (action, seconds) in &limits.action_seconds {
+        writeln!(out, "    {action:<14} {seconds} s")?;
+    }
+    writeln!(out, "  memory           {} MiB, stack {} KiB", limits.memory_mib, limits.stack_kib)?;
+    writeln!(out, "  effects          {}", limits.effects)?;
+    writeln!(out, "  a call's data    {} KiB", limits.argument_kib)?;
+    writeln!(out, "  log              {} KiB", limits.log_kib)?;
+    writeln!(out, "  tool output      {} KiB", limits.tool_output_kib)
 }
 
 fn patterns(patterns: &[Pattern]) -> String {

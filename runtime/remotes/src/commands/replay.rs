@@ -1,59 +1,108 @@
 //! `remotes replay`: a driver's behaviour again, from a recording, on any machine.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use remotes_action::run::{emit, printed, write_log};
+use anyhow::{Context, Result, bail};
+use remotes_action::run::{printed, write_log};
 use remotes_effect::deadline::Deadline;
 use remotes_effect::journal::Journal;
 use remotes_effect::pipeline::Pipeline;
-use remotes_effect::policy::Policy;
-use remotes_effect::recording::{Recording, Replay};
+use remotes_effect::policy::{Limits, Policy};
+use remotes_effect::recording::{Divergence, End, Recording, Replay};
 use remotes_effect::{Answer, Effect, log};
-use remotes_sandbox::{Driver, compile};
+use remotes_sandbox::inspect::inspect;
+use remotes_sandbox::{Driver, RunError};
 
+use super::compile;
 use crate::cli;
+use crate::output;
+
+/// The exit code where the driver does not do what was recorded, or not all of it was.
+const DIFFERS: u8 = 3;
 
 pub fn run(arguments: &cli::Replay) -> Result<ExitCode> {
     let path = &arguments.recording;
     let file = File::open(path).with_context(|| path.display().to_string())?;
-    let recording = Recording::read(BufReader::new(file)).with_context(|| path.display().to_string())?;
-    let policy = Arc::new(Policy::default());
-    let engine = remotes_sandbox::engine(&policy.limits)?;
-    let bytes = std::fs::read(&arguments.component).with_context(|| arguments.component.display().to_string())?;
-    let component = compile::compile(&engine, &compile::component(&bytes)?)
-        .with_context(|| arguments.component.display().to_string())?;
-    let call = recording.header.call;
-    let logs = Logs { action: call.action() };
+    let Recording { header, effects, end } =
+        Recording::read(BufReader::new(file)).with_context(|| path.display().to_string())?;
+    let call = header.call;
+    let limits = header.limits.unwrap_or_default();
+    let time = end.as_ref().and_then(|end| ended_by_time(end, &limits, call.action()));
+
+    let component = arguments.component.display().to_string();
+    let compiled = compile::component(&compile::read(&arguments.component)?).with_context(|| component.clone())?;
+    let engine = remotes_sandbox::engine(&limits)?;
+    let loaded = compiled.load(&engine)?;
+    let subsystems = inspect(&engine, &loaded).subsystems;
+    if !subsystems.iter().any(|subsystem| subsystem == call.subsystem()) {
+        let found = if subsystems.is_empty() { "no driver".to_owned() } else { subsystems.join(", ") };
+        bail!("{component}: expected a driver of {}, as {} is; it is one of: {found}", call.subsystem(), header.driver);
+    }
     // Nothing is carried out, and what the policy denied then is among the recorded answers.
-    let pipeline = Pipeline::unchecked(policy, logs, Replay::new(recording.effects));
-    let deadline = Deadline::after(Duration::from_secs(600));
-    let outcome = Driver::new(engine, component).call(&call, pipeline, deadline, None);
-    let printed = printed(&call, &outcome.result);
-    emit(&printed);
-    if let Some(divergence) = outcome.pipeline.executor.divergence() {
-        eprintln!("remotes: the driver behaves otherwise than recorded: {divergence}");
-        return Ok(ExitCode::from(3));
-    }
-    if recording.reply.is_some() && outcome.result.ok() != recording.reply {
-        eprintln!("remotes: the driver replies otherwise than recorded");
-        return Ok(ExitCode::from(3));
-    }
-    Ok(ExitCode::from(printed.code))
+    let deadline = Deadline::after(limits.time(call.action()));
+    let policy = Arc::new(Policy { limits, ..Policy::default() });
+    // What a driver says that goes on where time had ended it is not of the recording.
+    let logs = Logs { action: call.action(), last: if time.is_some() { effects.len() as u64 } else { u64::MAX } };
+    let pipeline = Pipeline::unchecked(policy, logs, Replay::new(effects));
+    let outcome = Driver::new(engine, loaded).call(&call, pipeline, deadline, None);
+    let divergence = outcome.pipeline.executor.divergence();
+    let (result, divergence) = match (time, divergence) {
+        (Some(_), Some(Divergence::Differs(text))) => (outcome.result, Some(Divergence::Differs(text))),
+        // Then the host was slow, or the driver: here it may come further.
+        (Some(error), _) => (Err(error), None),
+        (None, divergence) => (outcome.result, divergence),
+    };
+    let printed = printed(&call, &result);
+    let _ = std::io::stderr().write_all(printed.stderr.as_bytes());
+    output::print(&printed.stdout)?;
+    let replayed = End { stopped: result.as_ref().err().map(ToString::to_string), reply: result.ok() };
+    let problem = match (divergence, end) {
+        (Some(Divergence::Differs(text)), _) => format!("the driver behaves otherwise than recorded: {text}"),
+        (_, None) => "the recording is incomplete: it breaks off before the action ends, as after a kill or on a full \
+                      disk; up to there the driver did what was recorded"
+            .to_owned(),
+        (Some(Divergence::Beyond(text)), _) => format!("the driver behaves otherwise than recorded: {text}"),
+        (None, Some(end)) if end == replayed => return Ok(ExitCode::from(printed.code)),
+        (None, Some(End { stopped: None, .. })) if replayed.stopped.is_none() => {
+            "the driver replies otherwise than recorded".to_owned()
+        }
+        (None, Some(end)) => format!(
+            "the action ends otherwise than recorded: recorded is {}, now it is {}",
+            ending(&end),
+            ending(&replayed)
+        ),
+    };
+    output::complain(&problem);
+    Ok(ExitCode::from(DIFFERS))
+}
+
+fn ending(end: &End) -> String {
+    end.stopped.as_ref().map_or_else(|| "a reply".to_owned(), |reason| format!("{reason:?}"))
+}
+
+/// That the action was ended because its time was up, which depends on the host as well as on the driver.
+fn ended_by_time(end: &End, limits: &Limits, action: &str) -> Option<RunError> {
+    let stopped = end.stopped.as_ref()?;
+    let errors = [RunError::Deadline(limits.time(action)), RunError::Start(Duration::from_secs(limits.start_seconds))];
+    errors.into_iter().find(|error| error.to_string() == *stopped)
 }
 
 /// The log lines of the action, which a recording only answers.
 struct Logs {
     action: &'static str,
+    /// number of the last effect that counts
+    last: u64,
 }
 
 impl Journal for Logs {
-    fn begin(&mut self, _: u64, effect: &Effect) {
-        if let Effect::Log(log::Effect::Write { level, message }) = effect {
+    fn begin(&mut self, number: u64, effect: &Effect) {
+        if let Effect::Log(log::Effect::Write { level, message }) = effect
+            && number <= self.last
+        {
             write_log(*level, self.action, message);
         }
     }

@@ -1,6 +1,6 @@
 //! `driver.toml`: what lies in a driver's folder of the tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,10 @@ pub struct Manifest {
     /// Whether it imports WASI, which only the bigger program links.
     #[serde(default)]
     pub wasi: bool,
+    /// SHA-256 of each policy that came with the driver since it was first installed: an operator's that is one of
+    /// these is not of the operator's making.
+    #[serde(default)]
+    pub policies: BTreeSet<String>,
     /// SHA-256 of the code by architecture.
     #[serde(default)]
     pub precompiled: BTreeMap<String, String>,

@@ -1,7 +1,4 @@
 //! What is measured: each action, what virsh does in its place, and from which state.
-//!
-//! Not here is what an unprivileged daemon and a guest of one boot sector cannot have: `attach_nic` needs taps,
-//! `exec` an agent.
 
 use anyhow::Result;
 use remotes_integration::calls::{MAC, file};
@@ -15,15 +12,29 @@ pub struct Measured {
     pub before: fn(&Host) -> Result<()>,
     /// the same by virsh
     pub by_hand: fn(&Host) -> Result<()>,
-    /// whether the stock script can do it here
-    pub stock: bool,
 }
 
 const fn measured(action: &'static str, before: fn(&Host) -> Result<()>, by_hand: fn(&Host) -> Result<()>) -> Measured {
-    Measured { action, before, by_hand, stock: true }
+    Measured { action, before, by_hand }
 }
 
-/// All of them.
+/// Those of interfaces, on a host that has a bridge.
+pub const INTERFACES: &[Measured] = &[
+    measured("attach_nic", without_interface, attach_interface),
+    measured("detach_nic", with_interface, detach_interface),
+];
+
+/// That of a machine with an agent.
+pub const AGENT: &[Measured] = &[measured(
+    "exec",
+    |_| Ok(()),
+    |host| {
+        const COMMAND: &str = r#"{"execute":"guest-exec","arguments":{"path":"/bin/sh","arg":["-c",":"]}}"#;
+        host.does(host.virsh(&["qemu-agent-command", COMMAND]))
+    },
+)];
+
+/// All others, on any host.
 pub const ACTIONS: &[Measured] = &[
     measured("deploy", Host::stop, |host| host.does(host.virsh_without(&["create", &deployment(host)]))),
     measured("cancel", Host::start, |host| host.does(host.virsh(&["destroy"]))),
@@ -38,8 +49,6 @@ pub const ACTIONS: &[Measured] = &[
     measured("resize_disk", running, |host| host.does(host.virsh(&["blockresize", "vda", "2M"]))),
     measured("attach_disk", unplugged, plug),
     measured("detach_disk", plugged, |host| host.does(host.virsh(&["detach-disk", "vdb", "--live"]))),
-    // The stock script knows interfaces of bridges only, which this daemon cannot have.
-    Measured { stock: false, ..measured("detach_nic", with_interface, detach_interface) },
     measured("prereconfigure", inserted, eject),
     measured("reconfigure", ejected, insert),
     measured("snapshot_create", without_snapshot, snapshot),
@@ -79,15 +88,25 @@ fn unplugged(host: &Host) -> Result<()> {
     host.does(host.virsh(&["detach-disk", "vdb", "--live"]))
 }
 
-fn with_interface(host: &Host) -> Result<()> {
-    running(host)?;
+fn attach_interface(host: &Host) -> Result<()> {
     let path = host.scene.path("nic.xml");
-    std::fs::write(&path, format!("<interface type='user'><mac address='{MAC}'/><model type='virtio'/></interface>"))?;
+    let nic = "<target dev='one-7-1'/><model type='virtio'/></interface>";
+    std::fs::write(&path, format!("<interface type='bridge'><source bridge='br0'/><mac address='{MAC}'/>{nic}"))?;
     host.does(host.virsh(&["attach-device", &path.display().to_string(), "--live"]))
 }
 
 fn detach_interface(host: &Host) -> Result<()> {
-    host.does(host.virsh(&["detach-interface", "user", "--mac", MAC, "--live"]))
+    host.does(host.virsh(&["detach-interface", "bridge", "--mac", MAC, "--live"]))
+}
+
+fn with_interface(host: &Host) -> Result<()> {
+    running(host)?;
+    attach_interface(host)
+}
+
+fn without_interface(host: &Host) -> Result<()> {
+    running(host)?;
+    host.tries(host.virsh(&["detach-interface", "bridge", "--mac", MAC, "--live"])).map(drop)
 }
 
 fn eject(host: &Host) -> Result<()> {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use remotes_integration::calls::{equipped, file, stdin};
 use remotes_integration::{Scene, Tree, scene};
 use remotes_test_support::Guest;
+use remotes_test_support::linux::LinuxGuest;
 
 /// The daemon, the tree and the machine.
 pub struct Host {
@@ -22,6 +23,33 @@ impl Host {
         let guest = scene.equipped(7);
         std::fs::write(file(&guest, "deployment"), equipped(&guest))?;
         Ok(Self { scene, guest })
+    }
+
+    /// The same on a host with a bridge, of which the daemon is the system's: taps are root's.
+    pub fn bridged(bench: &crate::scene::Scene) -> Result<Self> {
+        let scene = Self::system(bench);
+        let guest = scene.equipped(7);
+        std::fs::write(file(&guest, "deployment"), equipped(&guest))?;
+        Ok(Self { scene, guest })
+    }
+
+    /// The same with a machine that runs Linux and has an agent; none where there is no kernel for it.
+    pub fn answering(bench: &crate::scene::Scene) -> Result<Option<Self>> {
+        let scene = Self::system(bench);
+        let guest = scene.guest(8);
+        let Some(linux) = LinuxGuest::in_folder(&scene.path("datastores")) else { return Ok(None) };
+        std::fs::write(file(&guest, "deployment"), linux.xml(&guest))?;
+        let host = Self { scene, guest };
+        host.does(host.virsh_without(&["create", &file(&host.guest, "deployment")]))?;
+        linux.wait_up(&host.guest, || host.scene.virsh(&["dumpxml", &host.guest.name]).stdout)?;
+        Ok(Some(host))
+    }
+
+    fn system(bench: &crate::scene::Scene) -> Scene {
+        let scene = Scene::host_with(scene::folder(), Tree::at(bench.root()));
+        scene.configure(&[("DEFAULT_ATTACH_NIC_MODEL", "virtio")]);
+        scene::system_within(&scene, "ip link add br0 type bridge && ip link set br0 up");
+        scene
     }
 
     /// An action on the machine, by its stub.
@@ -46,7 +74,7 @@ impl Host {
 
     /// virsh with these words.
     pub fn virsh_without(&self, words: &[&str]) -> Command {
-        let mut command = Command::new("virsh");
+        let mut command = self.scene.libvirt.command("virsh");
         command.args(["--connect", self.scene.libvirt.uri()]).args(words);
         command
     }

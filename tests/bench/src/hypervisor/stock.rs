@@ -24,16 +24,16 @@ impl Stock {
         }
         let kvmrc = root.join("etc/vmm/kvm/kvmrc");
         let mut text = std::fs::read_to_string(&kvmrc).context("STOCK_REMOTES: etc/vmm/kvm/kvmrc")?;
-        text.push_str(&format!("\nexport LIBVIRT_URI='{}'\nexport SYNC_TIME=no\n", host.scene.libvirt.uri()));
+        text.push_str(&format!(
+            "\nexport LIBVIRT_URI='{}'\nexport SYNC_TIME=no\nDEFAULT_ATTACH_NIC_MODEL=virtio\n",
+            host.scene.libvirt.uri()
+        ));
         std::fs::write(&kvmrc, text)?;
         Ok(Some(Self { root }))
     }
 
     /// The stock script of an action, called as ours is.
     pub fn action(&self, host: &Host, action: &str) -> Command {
-        let mut command = Command::new(self.root.join("vmm/kvm").join(action));
-        command.args(arguments(action, &host.guest));
-        host.scene.environment(&mut command);
-        command
+        host.scene.called(self.root.join("vmm/kvm").join(action), arguments(action, &host.guest))
     }
 }

@@ -1,6 +1,6 @@
 //! Code that is not what was installed, or that others could have put there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ impl Installed {
             actions: vec!["reboot".into()],
             component: digest(&component),
             wasi: false,
+            policies: BTreeSet::new(),
             precompiled: BTreeMap::from([(std::env::consts::ARCH.into(), digest(&code))]),
         };
         let installed = Self { folder: tempfile::tempdir().unwrap(), manifest };

@@ -49,7 +49,7 @@ fn secrets_in_the_journal() {
     use remotes_effect::journal::{Journal as _, Lines};
     let grounds = Grounds::new();
     let path = grounds.path("secret/journal");
-    let mut lines = Lines::new(std::fs::File::create(&path).unwrap(), "vmm/kvm/exec 1\nforged".into());
+    let mut lines = Lines::new(std::fs::File::create(&path).unwrap(), "vmm/kvm/exec 1\nforged".into(), |_| ());
     let place = remotes_effect::types::Place { on: Node::Here, path: "/etc/x\n{\"effect\":1}".into() };
     let write = filesystem::Effect::Write { at: place, content: b"PASSWORD=opennebula".to_vec(), mode: 0o600 };
     let run = tools::Effect::Run { on: Node::Here, tool: "t".into(), arguments: vec![], stdin: b"opennebula".to_vec() };

@@ -1,5 +1,6 @@
 //! One driver on its way into a tree: its component encoded, looked at, compiled, asked for its actions.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +12,12 @@ use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::{Limits, Policy, SCHEMA};
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Call, Effect, Executor, clock, log};
+use remotes_sandbox::Driver;
 use remotes_sandbox::cache::digest;
 use remotes_sandbox::cache::manifest::Manifest;
 use remotes_sandbox::inspect::inspect;
-use remotes_sandbox::{Driver, compile};
+
+use crate::commands::compile;
 
 /// What is put into the tree.
 pub struct Built {
@@ -28,29 +31,30 @@ pub struct Built {
 pub fn build(from: &Path, subsystem: &str, name: &str) -> Result<Built> {
     let folder = from.join(subsystem).join(name);
     let path = folder.join("component.wasm");
-    let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let bytes = compile::read(&path)?;
     let policy_file = folder.join("policy.toml");
+    Policy::read(&policy_file)?;
     let policy = std::fs::read_to_string(&policy_file).with_context(|| policy_file.display().to_string())?;
-    Policy::parse(&policy, &policy_file)?;
-    let component = compile::component(&bytes).with_context(|| path.display().to_string())?;
-    let code = super::compile::component(&component).with_context(|| path.display().to_string())?;
+    let compiled = compile::component(&bytes).with_context(|| path.display().to_string())?;
     let engine = remotes_sandbox::engine(&Limits::default())?;
-    let compiled = compile::compile(&engine, &component)?;
-    let inspection = inspect(&engine, &compiled);
+    let loaded = compiled.load(&engine)?;
+    let inspection = inspect(&engine, &loaded);
     if !inspection.subsystems.iter().any(|found| found == subsystem) {
         bail!("{}: it is a driver of {:?}, not of {subsystem}", path.display(), inspection.subsystems);
     }
-    let actions = actions(&Driver::new(engine, compiled), subsystem)
+    let actions = actions(&Driver::new(engine, loaded), subsystem)
         .with_context(|| format!("{}: cannot ask it for its actions", path.display()))?;
     let manifest = Manifest {
         driver: format!("{subsystem}/{name}"),
         contract: inspection.contract.unwrap_or_default(),
         actions,
-        component: digest(&component),
+        component: digest(&compiled.component),
         wasi: inspection.wasi,
-        precompiled: [(std::env::consts::ARCH.to_owned(), digest(&code))].into(),
+        // Those that came before count as well: known where it is laid down.
+        policies: BTreeSet::new(),
+        precompiled: [(std::env::consts::ARCH.to_owned(), digest(&compiled.code))].into(),
     };
-    Ok(Built { manifest, component, code, policy })
+    Ok(Built { manifest, component: compiled.component, code: compiled.code, policy })
 }
 
 /// Asks a driver for its actions, with nothing granted and nothing at the other end.

@@ -6,18 +6,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use remotes_action::tree::{Identity, Tree};
-use remotes_sandbox::cache::manifest::{self, code_file};
+use remotes_sandbox::cache::manifest::{self, Manifest, code_file};
 use serde::Serialize;
 
 use super::driver::{Built, build};
 use super::stock::{Stock, is_foreign};
-use super::{place, stub};
+use super::{place, policies, programs, stub};
 use crate::cli::Install;
 use crate::commands::{driver_name, open_tree};
 use crate::output;
-
-/// The programs of a tree's `bin`.
-pub const PROGRAMS: [&str; 3] = ["remotes", "remotes-action", "remotes-libvirt"];
 
 #[derive(Serialize)]
 struct Row {
@@ -38,6 +35,7 @@ pub fn run(arguments: &Install, json: bool) -> Result<ExitCode> {
     if arguments.name.is_some() && drivers.len() != 1 {
         bail!("--as names one driver: say which with --driver");
     }
+    place::check(&arguments.dir)?;
     // All are built before anything is laid down: a driver that cannot be used leaves the tree alone.
     let mut built = Vec::new();
     for (subsystem, driver) in &drivers {
@@ -53,7 +51,10 @@ pub fn run(arguments: &Install, json: bool) -> Result<ExitCode> {
     place::folder(&arguments.dir)?;
     let tree = open_tree(&arguments.dir)?;
     let _lock = place::lock(tree.root())?;
-    programs(&tree)?;
+    for ((subsystem, name), built) in &built {
+        check_places(&tree, subsystem, name, built)?;
+    }
+    programs::install(&tree)?;
     let rows = built
         .iter()
         .map(|((subsystem, name), built)| lay(&tree, subsystem, name, built))
@@ -83,6 +84,8 @@ fn shipped() -> Result<PathBuf> {
 }
 
 fn chosen(arguments: &Install, from: &Path) -> Result<Vec<(String, String)>> {
+    let entries = fs::read_dir(from).with_context(|| format!("folder of drivers {}", from.display()))?;
+    drop(entries);
     if !arguments.drivers.is_empty() {
         return arguments.drivers.iter().map(|name| driver_name(name)).collect();
     }
@@ -90,27 +93,30 @@ fn chosen(arguments: &Install, from: &Path) -> Result<Vec<(String, String)>> {
     for subsystem in remotes_effect::SUBSYSTEMS {
         let Ok(entries) = fs::read_dir(from.join(subsystem)) else { continue };
         for entry in entries {
-            found.push(driver_name(&format!("{subsystem}/{}", entry?.file_name().to_string_lossy()))?);
+            let entry = entry?;
+            // What else people keep there is not meant.
+            if entry.path().join(manifest::COMPONENT).is_file() {
+                found.push(driver_name(&format!("{subsystem}/{}", entry.file_name().to_string_lossy()))?);
+            }
         }
     }
     found.sort();
     match found.is_empty() {
-        true => bail!("{}: there is no driver in it", from.display()),
+        true => bail!("{}: there is no driver in it, no SUBSYSTEM/DRIVER/component.wasm", from.display()),
         false => Ok(found),
     }
 }
 
-/// Copies the runtime's programs into the tree.
-fn programs(tree: &Tree) -> Result<()> {
-    let own = std::env::current_exe()?;
-    let bin = own.parent().context("this program has no folder")?;
-    let target = tree.root().join("bin");
-    place::folder(&target)?;
-    for program in PROGRAMS {
-        let source = bin.join(program);
-        let content =
-            fs::read(&source).with_context(|| format!("{}: expected beside this program", source.display()))?;
-        place::file(&target.join(program), &content, place::PROGRAM)?;
+/// Refuses a tree in which a stub could not be laid and taken away again, before anything is changed.
+fn check_places(tree: &Tree, subsystem: &str, name: &str, built: &Built) -> Result<()> {
+    for action in &built.manifest.actions {
+        let path = tree.actions(subsystem, name).join(action);
+        if fs::symlink_metadata(&path).is_ok_and(|present| present.is_dir()) {
+            bail!(
+                "{}: it is a folder, where {subsystem}/{name}/{action} has to be; move it away first",
+                path.display()
+            );
+        }
     }
     Ok(())
 }
@@ -118,44 +124,28 @@ fn programs(tree: &Tree) -> Result<()> {
 fn lay(tree: &Tree, subsystem: &str, name: &str, built: &Built) -> Result<Row> {
     let folder = tree.driver(subsystem, name);
     place::folder(&folder)?;
+    let policy_file = tree.policy(subsystem, name);
+    let manifest = Manifest { policies: policies::known(&folder, &built.policy), ..built.manifest.clone() };
     // The manifest comes last: until then the old one refuses the new code, for an instant, and an
     // interrupted installation is refused rather than half used.
     place::file(&folder.join(manifest::COMPONENT), &built.component, place::DATA)?;
     place::file(&folder.join(code_file(std::env::consts::ARCH)), &built.code, place::DATA)?;
-    place::file(&folder.join(manifest::FILE), toml::to_string_pretty(&built.manifest)?.as_bytes(), place::DATA)?;
-    // As it was shipped, so that removing can tell whether the operator changed his.
-    place::file(&folder.join("policy.toml"), built.policy.as_bytes(), place::DATA)?;
-    let policy = policy(&tree.policy(subsystem, name), &built.policy)?;
+    place::file(&folder.join(manifest::FILE), toml::to_string_pretty(&manifest)?.as_bytes(), place::DATA)?;
+    let policy = policies::install(&policy_file, &built.policy, &manifest)?;
     let (stock_kept, stock_left) = stubs(tree, subsystem, name, built)?;
     Ok(Row {
         name: format!("{subsystem}/{name}"),
-        driver: built.manifest.driver.clone(),
-        actions: built.manifest.actions.len(),
+        driver: manifest.driver,
+        actions: manifest.actions.len(),
         stock_kept,
         stock_left,
         policy,
     })
 }
 
-/// The operator's policy is never overwritten.
-fn policy(path: &Path, shipped: &str) -> Result<&'static str> {
-    place::folder(path.parent().context("a policy has a folder")?)?;
-    match fs::read_to_string(path) {
-        Ok(present) if present == shipped => Ok("as shipped"),
-        Ok(_) => {
-            place::file(&path.with_extension("toml.new"), shipped.as_bytes(), place::DATA)?;
-            Ok("kept; the shipped one is beside it as policy.toml.new")
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            place::file(path, shipped.as_bytes(), place::DATA)?;
-            Ok("as shipped")
-        }
-        Err(error) => Err(error).with_context(|| path.display().to_string()),
-    }
-}
-
 /// Puts a stub at every action of the subsystem. Stock files that it stands in for are kept; where the
-/// driver lacks an action and a stock file has it, that file stays in its place.
+/// driver lacks an action and a stock file has it, that file stays in its place, or comes back to it if a driver
+/// that was here before had the action.
 fn stubs(tree: &Tree, subsystem: &str, name: &str, built: &Built) -> Result<(usize, Vec<String>)> {
     let folder = tree.actions(subsystem, name);
     place::folder(&folder)?;
@@ -167,7 +157,7 @@ fn stubs(tree: &Tree, subsystem: &str, name: &str, built: &Built) -> Result<(usi
         let path = folder.join(action);
         let foreign = is_foreign(&path)?;
         let implemented = built.manifest.actions.iter().any(|own| own == action);
-        if foreign && !implemented {
+        if !implemented && (foreign || stock.bring_back(action, &path)?) {
             left.push((*action).to_owned());
             continue;
         }

@@ -1,11 +1,13 @@
 //! `remotes tree`: drivers in and out of a remotes tree.
 
-mod compile;
 mod driver;
 mod install;
-mod place;
+pub mod place;
+mod policies;
+mod programs;
 mod remove;
 mod stock;
+mod strays;
 mod stub;
 mod verify;
 
@@ -13,6 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use super::compile;
 use crate::cli;
 
 pub fn run(command: &cli::Tree, json: bool) -> Result<ExitCode> {
@@ -20,7 +23,13 @@ pub fn run(command: &cli::Tree, json: bool) -> Result<ExitCode> {
         cli::Tree::Install(arguments) => install::run(arguments, json),
         cli::Tree::Remove(arguments) => remove::run(arguments, json),
         cli::Tree::Verify { dir } => verify::run(dir, json),
-        cli::Tree::Compile { folder } => compile::for_host(folder),
-        cli::Tree::Precompile { component, code } => compile::one(component, code),
+    }
+}
+
+/// What other programs of ours have done.
+pub fn internal(command: &cli::InternalTree) -> Result<ExitCode> {
+    match command {
+        cli::InternalTree::Compile { folder } => compile::for_host(folder),
+        cli::InternalTree::Precompile { component, folder } => compile::one(component, folder),
     }
 }

@@ -1,11 +1,12 @@
 //! Files put into a tree: written beside and renamed, with fixed modes, since the tree is copied as it is.
 
 use std::fs::{self, File, Permissions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use rustix::fs::{Access, access};
 use tempfile::NamedTempFile;
 
 /// Mode of programs and stubs.
@@ -37,16 +38,39 @@ pub fn folder(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    if let Some(above) = path.parent() {
+    // Above a relative path's first component is nothing.
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
         folder(above)?;
     }
     match fs::create_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            return Err(error).with_context(|| format!("cannot make {}", path.display()));
-        }
-        _ => {}
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o755)).with_context(|| path.display().to_string()),
+        // Somebody made it at the same moment.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        // A file, whose mode is its owner's, or a link to nowhere.
+        Err(error) => Err(error).with_context(|| format!("cannot make the folder {}", path.display())),
     }
-    fs::set_permissions(path, Permissions::from_mode(0o755)).with_context(|| path.display().to_string())
+}
+
+/// Whether a folder is there, or could be made, and can be written: asked before the work is done that it is for.
+pub fn check(path: &Path) -> Result<()> {
+    let above = |path: &Path| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() };
+    let present = path.ancestors().map(above).find(|folder| folder.exists());
+    let present = present.with_context(|| format!("{}: nothing above it exists", path.display()))?;
+    if !present.is_dir() {
+        bail!("{}: expected a folder", present.display());
+    }
+    access(&present, Access::WRITE_OK | Access::EXEC_OK)
+        .with_context(|| format!("cannot write into {}", present.display()))
+}
+
+/// Removes a file if it is there.
+pub fn forget(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Removes a folder if nothing is in it.

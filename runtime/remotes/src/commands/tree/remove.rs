@@ -1,18 +1,17 @@
 //! `remotes tree remove`: the way back.
 
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use remotes_action::tree::Tree;
+use remotes_sandbox::cache::manifest::{self, Manifest};
 use serde::Serialize;
 
-use super::install::PROGRAMS;
-use super::place;
 use super::stock::{Stock, is_foreign};
+use super::{place, policies, programs};
 use crate::cli::Remove;
-use crate::commands::{driver_name, installed, open_tree};
+use crate::commands::{driver_name, installed, our_tree};
 use crate::output;
 
 #[derive(Serialize)]
@@ -23,21 +22,24 @@ struct Row {
 }
 
 pub fn run(arguments: &Remove, json: bool) -> Result<ExitCode> {
-    let tree = open_tree(&arguments.dir)?;
+    let tree = our_tree(&arguments.dir)?;
     let _lock = place::lock(tree.root())?;
     let present = installed(&tree)?;
+    if present.is_empty() && !programs::installed(&tree) {
+        bail!("{}: nothing of `remotes` is installed in it; nothing was removed", arguments.dir.display());
+    }
     let chosen = match arguments.drivers.is_empty() {
         true => present.clone(),
         false => arguments.drivers.iter().map(|name| driver_name(name)).collect::<Result<_>>()?,
     };
     for name in &chosen {
         if !present.contains(name) {
-            anyhow::bail!("{}/{}: there is no such driver in {}", name.0, name.1, tree.root().display());
+            bail!("{}/{}: there is no such driver in {}", name.0, name.1, tree.root().display());
         }
     }
     let rows = chosen.iter().map(|(subsystem, name)| take(&tree, subsystem, name)).collect::<Result<Vec<_>>>()?;
     if installed(&tree)?.is_empty() {
-        programs(&tree)?;
+        programs::remove(&tree)?;
     }
     output::list(&rows, json, &["REMOVED", "STOCK BACK", "POLICY"], |row| {
         vec![row.name.clone(), row.stock_back.to_string(), row.policy.to_owned()]
@@ -57,53 +59,15 @@ fn take(tree: &Tree, subsystem: &str, name: &str) -> Result<Row> {
         }
         if stock.bring_back(action, &path)? {
             back += 1;
-        } else if path.exists() {
-            remove(&path)?;
+        } else {
+            place::forget(&path)?;
         }
     }
-    let policy = policy(tree, subsystem, name)?;
+    let manifest = fs::read(folder.join(manifest::FILE)).ok().and_then(|text| Manifest::parse(&text).ok());
+    let policy = policies::remove(&tree.policy(subsystem, name), manifest.as_ref())?;
     fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     place::tidy(&actions);
     place::tidy(&tree.root().join(subsystem));
     place::tidy(&tree.root().join("drivers").join(subsystem));
     Ok(Row { name: format!("{subsystem}/{name}"), stock_back: back, policy })
-}
-
-/// A policy that the operator changed stays: installing again finds it.
-fn policy(tree: &Tree, subsystem: &str, name: &str) -> Result<&'static str> {
-    let path = tree.policy(subsystem, name);
-    let shipped = fs::read(tree.driver(subsystem, name).join("policy.toml")).ok();
-    let newer = path.with_extension("toml.new");
-    if newer.exists() {
-        remove(&newer)?;
-    }
-    match fs::read(&path) {
-        Ok(content) if Some(&content) == shipped.as_ref() => {
-            remove(&path)?;
-            if let Some(folder) = path.parent() {
-                place::tidy(folder);
-                folder.parent().map(place::tidy);
-            }
-            place::tidy(&tree.root().join("etc"));
-            Ok("removed")
-        }
-        Ok(_) => Ok("changed by the operator, left in place"),
-        Err(_) => Ok("none"),
-    }
-}
-
-fn programs(tree: &Tree) -> Result<()> {
-    for program in PROGRAMS {
-        let path = tree.program(program);
-        if path.exists() {
-            remove(&path)?;
-        }
-    }
-    place::tidy(&tree.root().join("bin"));
-    place::tidy(&tree.root().join("drivers"));
-    Ok(())
-}
-
-fn remove(path: &Path) -> Result<()> {
-    fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
 }

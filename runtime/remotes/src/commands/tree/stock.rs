@@ -42,11 +42,11 @@ impl Stock {
             Ok(target) => {
                 place::file(&self.link(action), target.as_os_str().as_bytes(), place::DATA)?;
                 fs::remove_file(path).with_context(problem)?;
-                forget(&self.0.join(action))
+                place::forget(&self.0.join(action))
             }
             Err(_) => {
                 fs::rename(path, self.0.join(action)).with_context(problem)?;
-                forget(&self.link(action))
+                place::forget(&self.link(action))
             }
         }
     }
@@ -86,14 +86,5 @@ fn seen(path: &Path) -> Result<Option<Metadata>> {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| path.display().to_string()),
-    }
-}
-
-fn forget(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
     }
 }

@@ -16,6 +16,8 @@ use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect, iptables, links};
 use remotes_host::{Machine, Surroundings};
 
+use crate::output;
+
 const POLICY: &str =
     "schema = 1\n[links]\n[iptables]\nchains = [\"one-*\"]\nshared = [\"opennebula\"]\nsets = [\"one-*\"]\n";
 
@@ -53,7 +55,7 @@ pub fn look() -> Result<Seen> {
         tree: "/".into(),
         deadline: Deadline::after(Duration::from_secs(60)),
         libvirt_server: "/nonexistent".into(),
-        log: Box::new(|_, text| eprintln!("remotes: {}", one_line(text))),
+        log: Box::new(|_, text| output::complain(&one_line(text))),
     });
     let mut asked = Pipeline::new(policy, remotes_effect::journal::Several::default(), machine);
     let mut perform = |effect| asked.perform(effect);

@@ -23,8 +23,8 @@ fn show(arguments: &Show, json: bool) -> Result<ExitCode> {
     let host = host::Host::of(look::look()?);
     match (json, arguments.dot) {
         (true, _) => output::print_json(&host)?,
-        (false, true) => print!("{}", dot::graph(&host)),
-        (false, false) => print!("{}", tree::tree(&host)),
+        (false, true) => output::print(dot::graph(&host))?,
+        (false, false) => output::print(tree::tree(&host))?,
     }
     Ok(ExitCode::SUCCESS)
 }

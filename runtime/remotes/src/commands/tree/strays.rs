@@ -1,0 +1,61 @@
+//! What is left of drivers that are gone, or was begun and not finished.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use remotes_action::tree::Tree;
+use remotes_sandbox::cache::manifest;
+
+use super::stub;
+
+/// Something that should not be in a tree.
+pub struct Stray {
+    /// `vmm/kvm`
+    pub what: String,
+    /// what it is, and what to do
+    pub problem: String,
+}
+
+/// Looks through a tree.
+pub fn find(tree: &Tree) -> Result<Vec<Stray>> {
+    let mut strays = Vec::new();
+    for subsystem in remotes_effect::SUBSYSTEMS {
+        let folder = tree.root().join("drivers").join(subsystem);
+        for name in names(&folder)?.into_iter().filter(|name| !folder.join(name).join(manifest::FILE).exists()) {
+            let problem = "there is no driver.toml in it: it is no driver, or its installation was interrupted; install \
+                           the driver again, or remove the folder";
+            strays.push(Stray { what: format!("drivers/{subsystem}/{name}"), problem: problem.to_owned() });
+        }
+        for name in names(&tree.root().join(subsystem))? {
+            let (actions, driver) = (tree.actions(subsystem, &name), tree.driver(subsystem, &name));
+            // A driver that goes by a second name is a link.
+            if driver.join(manifest::FILE).exists() || actions.is_symlink() {
+                continue;
+            }
+            let ours = |action: &&&str| fs::read(actions.join(action)).is_ok_and(|content| stub::is_ours(&content));
+            let stubs: Vec<&str> = remotes_effect::actions(subsystem).iter().filter(ours).copied().collect();
+            if !stubs.is_empty() {
+                let problem =
+                    format!("there is no such driver, but stubs of it ({}): install it again", stubs.join(", "));
+                strays.push(Stray { what: format!("{subsystem}/{name}"), problem });
+            }
+        }
+    }
+    Ok(strays)
+}
+
+/// The names in a folder, sorted; none where it is missing or is none.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| folder.display().to_string()),
+    };
+    let names: Result<Vec<_>, _> =
+        entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned())).collect();
+    let mut names = names.with_context(|| folder.display().to_string())?;
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,91 @@
+//! Wrong usage that clap cannot see.
+
+use std::ffi::OsStr;
+
+use clap::CommandFactory as _;
+use thiserror::Error;
+
+use crate::cli::{Cli, Exec};
+
+/// The exit code of wrong usage, as clap has it.
+pub const CODE: u8 = 2;
+
+/// A command line that means nothing.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Usage(String);
+
+impl Usage {
+    /// As an error of a command.
+    pub fn error(message: impl Into<String>) -> anyhow::Error {
+        Self(message.into()).into()
+    }
+}
+
+/// Refuses an option of `exec` among the action's arguments, where it would do nothing: with `--dry-run` behind the
+/// action, the action would really run. `words` is the whole command line, of which the arguments are the end.
+pub fn check_arguments<S: AsRef<OsStr>>(exec: &Exec, words: &[S]) -> anyhow::Result<()> {
+    let before = words.len().saturating_sub(exec.arguments.len());
+    if words[..before].iter().any(|word| word.as_ref() == "--") {
+        return Ok(());
+    }
+    let mut command = Cli::command();
+    command.build();
+    let options = command.find_subcommand("exec").into_iter().flat_map(clap::Command::get_arguments);
+    let options: Vec<&str> = options.filter_map(clap::Arg::get_long).collect();
+    let own = |argument: &&String| {
+        let name = argument.strip_prefix("--").map(|name| name.split('=').next().unwrap_or_default());
+        name.is_some_and(|name| options.contains(&name))
+    };
+    match exec.arguments.iter().find(own) {
+        Some(argument) => Err(Usage::error(format!(
+            "{argument} stands behind {action}, where it would be an argument of the action; put it before {action}, \
+             or, if the action is to get it, put -- between {action} and its arguments",
+            action = exec.action
+        ))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Command;
+
+    fn arguments(line: &str) -> anyhow::Result<Vec<String>> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let Command::Exec(exec) = Cli::try_parse_from(&words)?.command else { panic!("{line}") };
+        check_arguments(&exec, &words)?;
+        Ok(exec.arguments)
+    }
+
+    #[test]
+    fn options_of_exec_stand_before_the_action() {
+        for line in [
+            "remotes exec vmm/dummy/cancel one-7 node1 --dry-run",
+            "remotes exec vmm/dummy/cancel one-7 --journal=f",
+            "remotes exec vmm/dummy/cancel one-7 --tree t",
+            "remotes exec vmm/dummy/cancel one-7 --json",
+            "remotes exec vmm/dummy/cancel one-7 --help",
+            "remotes exec vmm/dummy/cancel one-7 -- --dry-run",
+        ] {
+            let error = arguments(line).unwrap_err();
+            assert!(error.is::<Usage>() && error.to_string().contains("vmm/dummy/cancel"), "{line}: {error}");
+        }
+        // What the action is to get, to the byte. Before the first argument an option is still one.
+        for (line, expected) in [
+            ("remotes exec vmm/dummy/cancel --dry-run one-7 node1", &["one-7", "node1"][..]),
+            ("remotes exec vmm/dummy/cancel one-7 - -x --other", &["one-7", "-", "-x", "--other"]),
+            ("remotes exec vmm/dummy/cancel -- --dry-run node1", &["--dry-run", "node1"]),
+            ("remotes exec -- vmm/dummy/cancel --dry-run", &["--dry-run"]),
+            ("remotes exec vmm/dummy/cancel -- a -- --json", &["a", "--", "--json"]),
+            ("remotes exec vmm/dummy/cancel -- -- --json", &["--", "--json"]),
+            ("remotes exec vmm/dummy/cancel --", &[]),
+        ] {
+            assert_eq!(arguments(line).unwrap(), expected, "{line}");
+        }
+    }
+}
