@@ -25,7 +25,7 @@ impl Stock {
         let kvmrc = root.join("etc/vmm/kvm/kvmrc");
         let mut text = std::fs::read_to_string(&kvmrc).context("STOCK_REMOTES: etc/vmm/kvm/kvmrc")?;
         text.push_str(&format!(
-            "\nexport LIBVIRT_URI='{}'\nexport SYNC_TIME=no\nDEFAULT_ATTACH_NIC_MODEL=virtio\n",
+            "\nexport LIBVIRT_URI='{}'\nexport SYNC_TIME=no\nexport DEFAULT_ATTACH_NIC_MODEL=virtio\n",
             host.scene.libvirt.uri()
         ));
         std::fs::write(&kvmrc, text)?;
