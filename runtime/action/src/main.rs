@@ -38,17 +38,13 @@ fn main() -> ExitCode {
         None => {}
     }
     match action(&tree, &name, arguments.collect()) {
-        Ok(printed) => {
-            emit(&printed);
-            ExitCode::from(printed.code)
-        }
+        Ok(printed) => ExitCode::from(emit(&printed)),
         Err(message) => fail(&message),
     }
 }
 
 fn fail(message: &str) -> ExitCode {
-    emit(&Printed::failed(message, 1));
-    ExitCode::FAILURE
+    ExitCode::from(emit(&Printed::failed(message, 1)))
 }
 
 fn action(tree: &Tree, name: &str, argv: Vec<String>) -> Result<Printed, String> {

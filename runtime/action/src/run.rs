@@ -115,8 +115,7 @@ fn abandon(call: &Call, seconds: u64) -> Box<dyn FnOnce() + Send> {
     ));
     let printed = convention::print_failure(call, &failure);
     Box::new(move || {
-        emit(&printed);
-        std::process::exit(i32::from(printed.code));
+        std::process::exit(i32::from(emit(&printed)));
     })
 }
 
@@ -128,8 +127,18 @@ pub fn printed(call: &Call, result: &Result<Reply, RunError>) -> Printed {
     }
 }
 
-/// Writes it.
-pub fn emit(printed: &Printed) {
-    let _ = std::io::stderr().write_all(printed.stderr.as_bytes());
-    let _ = std::io::stdout().write_all(printed.stdout.as_bytes());
+/// Writes it, and says with which code the process ends: an answer that nobody gets is a failure.
+pub fn emit(printed: &Printed) -> u8 {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(printed.stdout.as_bytes()).and_then(|()| stdout.flush());
+    // Without standard error there is nowhere to say that it is missing.
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(printed.stderr.as_bytes());
+    match written {
+        Ok(()) => printed.code,
+        Err(error) => {
+            let _ = writeln!(stderr, "the action's answer cannot be written to standard output: {error}");
+            printed.code.max(1)
+        }
+    }
 }

@@ -253,6 +253,13 @@ fn images_are_known_by_their_formats() {
     // Of a snapshot it is the name of a disk, and the file is one that is made.
     let snapshot = format!("<domainsnapshot><disks>{disk}</disks></domainsnapshot>");
     assert_eq!(files(&snapshot), [named("a", Access::ReadWrite, Some("qcow2"))]);
+    let bare = disk.replace("<driver type='qcow2'/>", "");
+    assert_eq!(
+        files(&format!("<domainsnapshot><disks>{bare}</disks></domainsnapshot>")),
+        [named("a", Access::ReadWrite, Some("qcow2"))]
+    );
+    let variables = format!("<domain><os><nvram format='qcow2'>{folder}/v</nvram></os></domain>");
+    assert_eq!(named_images(&variables).unwrap()[0].format.as_deref(), Some("qcow2"));
     let images: Vec<_> =
         named_images(&inside(&disk)).unwrap().into_iter().map(|file| (file.path, file.format)).collect();
     assert_eq!(images, [(format!("{folder}/a"), Some("qcow2".to_owned()))]);
@@ -401,6 +408,8 @@ fn amounts_that_no_machine_has_are_refused() {
     }
     for inner in [
         "<vcpu current='1'>4096</vcpu><iothreads> 16 </iothreads>",
+        "<devices><interface type='bridge'><acpi index='16383'/></interface></devices>",
+        "<clock offset='timezone' timezone='Europe/Paris'/>",
         "<devices><disk type='block'><target dev='xvdzzz12'/><address type='drive' controller='63'/></disk></devices>",
     ] {
         check(&domain(inner)).unwrap_or_else(|failure| panic!("{inner}: {failure}"));

@@ -257,7 +257,8 @@ fn foreign_links_are_denied() {
 
 #[test]
 fn port_forwarding_is_for_granted_addresses() {
-    let policy = policy("port-forwarding = [\"1024:65535\"]\nnetworks = [\"10.0.0.0/8\"]");
+    let policy =
+        policy("port-forwarding = [\"1024:65535\"]\nnetworks = [\"10.0.0.0/8\"]\nforwarded = [\"10.0.0.0/8\"]");
     let forward = |address: &str| {
         let ports = Condition::ToPorts(Ports { first: 9000, last: 9099 });
         let redirection =
@@ -287,6 +288,13 @@ fn port_forwarding_is_for_granted_addresses() {
     assert_eq!(verdict(&policy, &filter(add("opennebula", to("192.168.0.1")))), Some(FailureKind::Denied));
     // It could be the host's own address.
     assert_eq!(verdict(&policy, &filter(add("INPUT", to("10.70.0.20")))), Some(FailureKind::Denied));
+    assert_eq!(verdict(&policy, &filter(add("FORWARD", to("10.70.0.20")))), Some(FailureKind::Denied));
+    // Where rules may lead is not where anybody's traffic may be led.
+    let wide = self::policy("port-forwarding = [\"1024:65535\"]\nnetworks = [\"0.0.0.0/0\"]");
+    assert_eq!(wide.check(&filter(add("opennebula", to("203.0.113.9")))), Ok(()));
+    for effect in [forward("203.0.113.9"), masquerade("203.0.113.9"), forward("10.70.0.20")] {
+        assert_eq!(verdict(&wide, &effect), Some(FailureKind::Denied), "{effect:?}");
+    }
 }
 
 #[test]

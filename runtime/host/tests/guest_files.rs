@@ -7,7 +7,7 @@ use remotes_effect::libvirt::{CopyTarget, Effect as E, Scope};
 use remotes_effect::policy::{LibvirtGrant, Pattern, Policy};
 use remotes_effect::types::{FailureKind as K, Node};
 use remotes_host::Machine;
-use support::qcow2::{overlay, qemu_img};
+use support::qcow2::{header, overlay, qemu_img};
 use support::{RO, RW, Sandbox, refused};
 
 fn world() -> Sandbox {
@@ -166,4 +166,45 @@ fn the_target_of_a_copy_is_looked_at() {
         let copy = E::BlockCopy { on: Node::Here, domain: "one-7".into(), disk: "vda".into(), target, shallow: false };
         assert_eq!(refused(&mut machine, copy), expected, "{file} as {format}");
     }
+}
+
+/// What is written to an image that keeps its data elsewhere is written there.
+#[test]
+fn data_elsewhere_is_granted_as_the_image_is() {
+    let world = world();
+    world.file("ds/1/data", "");
+    for (name, data) in [("own", "ds/0/own.data"), ("others", "ds/1/data")] {
+        let options = format!("data_file={},data_file_raw=on", world.at(data));
+        qemu_img(&world.path, &["create", "-q", "-f", "qcow2", "-o", &options, &format!("ds/0/{name}"), "1M"]);
+    }
+    let mut machine = machine(&world);
+    assert_eq!(outcome(&mut machine, &source(&world, "ds/0/own", "qcow2")), K::Unavailable);
+    let disk = source(&world, "ds/0/others", "qcow2");
+    assert_eq!(outcome(&mut machine, &disk), K::Denied);
+    assert_eq!(outcome(&mut machine, &disk.replace("</disk>", "<readonly/></disk>")), K::Unavailable);
+}
+
+/// Headers of older images do not say what is behind them.
+#[test]
+fn what_is_behind_an_older_image_is_raw_or_nothing() {
+    let world = world();
+    world.file("ds/1/plain", vec![0; 1 << 16]);
+    for (name, backing) in [("over-raw", "ds/1/plain"), ("over-qcow2", "ds/1/base")] {
+        world.file(&format!("ds/0/{name}"), header(world.at(backing).as_bytes(), &[], 0));
+    }
+    let mut machine = machine(&world);
+    assert_eq!(outcome(&mut machine, &source(&world, "ds/0/over-raw", "qcow2")), K::Unavailable);
+    assert_eq!(outcome(&mut machine, &source(&world, "ds/0/over-qcow2", "qcow2")), K::Invalid);
+}
+
+/// A guest shares what is in the folder; the folder itself stays.
+#[test]
+fn a_granted_folder_can_be_shared() {
+    let world = world();
+    let mut machine = machine(&world);
+    let share = |folder: &str| {
+        format!("<filesystem type='mount'><source dir='{}'/><target dir='x'/></filesystem>", world.at(folder))
+    };
+    assert_eq!(outcome(&mut machine, &share("ds/0")), K::Unavailable);
+    assert_eq!(outcome(&mut machine, &share("ds/1")), K::Denied);
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::frame::{self, FrameError};
+use remotes_effect::policy::PolicyError;
 use remotes_host::network::privileged::Privileged;
 use thiserror::Error;
 
@@ -57,6 +58,9 @@ pub enum ServeError {
     /// Others could have written the program or root's bounds.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// Root's bounds are none: what they say, they say as policies do.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// Root's bounds cannot be used.
     #[error("{}: {message}", file.display())]
     Bounds {

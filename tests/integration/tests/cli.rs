@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -264,6 +265,46 @@ fn what_cannot_be_written_is_an_error_and_no_panic() {
     }
 }
 
+/// oned would hold a machine for running of which it does not know the id.
+#[test]
+fn an_answer_that_nobody_gets_is_a_failure() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    let tree = root.to_str().unwrap();
+    run(&["tree", "install", "--driver", "vmm/dummy", tree]);
+    let stub = root.join("vmm/dummy/deploy");
+    let arguments = ["/deployment.0", "node1", "7", "node1"];
+    let mut by_hand = remotes();
+    by_hand.args(["exec", "--tree", tree, "vmm/dummy/deploy"]);
+    for mut command in [Command::new(stub), by_hand] {
+        let description = folder.path().join("description");
+        fs::write(&description, "<domain><name>one-7</name></domain>").unwrap();
+        command.args(arguments).stdin(fs::File::open(&description).unwrap());
+        let answered = Outcome::from(command.output().unwrap());
+        assert!(answered.code == 0 && answered.stdout.ends_with('\n'), "{answered:?}");
+        command.stdin(fs::File::open(&description).unwrap());
+        command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let lost = Outcome::from(command.output().unwrap());
+        assert!(lost.code == 1 && lost.says("cannot be written to standard output"), "{lost:?}");
+        lost.well_formed();
+    }
+}
+
+/// A file is no place for a tree, and keeps its mode.
+#[test]
+fn what_is_there_and_no_folder_is_left_alone() {
+    let folder = folder();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    for place in [file.clone(), file.join("below")] {
+        let outcome = Outcome::of(remotes().args(["tree", "install"]).arg(&place), "");
+        assert!(outcome.code == 1 && outcome.says("expected a folder"), "{outcome:?}");
+    }
+    assert_eq!(mode(), 0o640);
+}
+
 /// Whatever parses a component has it done by the process that has limits, which finds no place to work in here.
 #[test]
 fn nothing_is_compiled_in_the_operators_process() {
@@ -338,16 +379,16 @@ fn wrong_usage_is_told_apart_from_failure() {
         (&["policy", "check", "/nonexistent"], 1),
         (&["policy", "check", "."], 1),
         (&["policy", "explain", "vmm/kvm", "--tree", "."], 1),
-        (&["policy", "explain", "vmm"], 1),
+        (&["policy", "explain", "vmm"], 2),
         (&["replay", "/nonexistent", "/nonexistent"], 1),
         (&["tree", "install", "--driver", "vmm/none", "x"], 1),
         (&["tree", "install", "--from", "/nonexistent", "x"], 1),
         (&["tree", "install", "--from", ".", "x"], 1),
         (&["tree", "install", "/dev/null/x"], 1),
-        (&["tree", "install", "--driver", "none/kvm", "x"], 1),
-        (&["tree", "install", "--as", "vmm/other", "x"], 1),
-        (&["tree", "install", "--driver", "vmm/kvm", "--as", "tm/kvm", "x"], 1),
-        (&["tree", "install", "--driver", "vmm/kvm", "--as", "vmm/../../etc", "x"], 1),
+        (&["tree", "install", "--driver", "none/kvm", "x"], 2),
+        (&["tree", "install", "--as", "vmm/other", "x"], 2),
+        (&["tree", "install", "--driver", "vmm/kvm", "--as", "tm/kvm", "x"], 2),
+        (&["tree", "install", "--driver", "vmm/kvm", "--as", "vmm/../../etc", "x"], 2),
         (&["tree", "remove", "--driver", "vmm/kvm", "."], 1),
         (&["tree", "verify", "/nonexistent"], 1),
         (&["tree", "verify", "."], 1),

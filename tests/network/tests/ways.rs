@@ -214,7 +214,7 @@ fn without_a_rule_for_the_server_the_stock_rules_serve_and_the_log_says_so_once(
         assert_eq!(answer.unwrap().failure(), None);
         assert!(there("onebr7"));
         let [told] = &told[..] else { panic!("{told:?}") };
-        assert!(told.contains("a password is required") && told.contains("docs/adoption.md"), "{told}");
+        assert!(told.contains("a password is required") && told.contains("doc/remotes/adoption.md"), "{told}");
         assert_eq!(std::fs::read_to_string(sudo.beside("refused-servers")).unwrap().lines().count(), 1);
     });
 }

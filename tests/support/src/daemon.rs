@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::until;
+use crate::{capabilities, until};
 
 /// In the new user namespace: not 0, so that libvirtd keeps all its files below the folders that the
 /// environment names, even where root runs it. Outside it is whoever runs the test, with that user's
@@ -201,6 +201,8 @@ impl PrivateLibvirt {
 
 impl Drop for PrivateLibvirt {
     fn drop(&mut self) {
+        // Another daemon finds it out again, where that fails.
+        let _ = capabilities::take(self.folder.path());
         drop(self.keeper.stdin.take());
         // Waits for the whole namespace: process 1 ends last.
         let _ = self.keeper.wait();
@@ -232,6 +234,7 @@ fn folders() -> io::Result<TempDir> {
     for name in ["home", "run", "cache", "data", "guests", "config/libvirt"] {
         std::fs::create_dir_all(folder.path().join(name))?;
     }
+    capabilities::give(folder.path())?;
     Ok(folder)
 }
 

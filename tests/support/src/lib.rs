@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod capabilities;
 mod daemon;
 mod guest;
 pub mod linux;

@@ -1,5 +1,4 @@
-//! Transparent proxies of bridges: services that machines reach at an address of their own host's
-//! (spec/vnm.md, section 11). Which there are, OpenNebulaNetwork.conf says under `tproxy`.
+//! Transparent proxies of bridges: services that machines reach at an address of their own host's. Which there are, OpenNebulaNetwork.conf says under `tproxy`.
 
 mod entries;
 

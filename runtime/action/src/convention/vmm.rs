@@ -1,4 +1,4 @@
-//! Hypervisor actions: `vmm-kvm.md`, sections 1.4 to 1.7 and 6.
+//! Hypervisor actions: their arguments and standard input, as OpenNebula passes them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

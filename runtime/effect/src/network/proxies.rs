@@ -1,4 +1,4 @@
-//! Transparent proxies: what belongs to a bridge's proxy, and how `nft` is told (spec/vnm.md, section 11).
+//! Transparent proxies: what belongs to a bridge's proxy, and how `nft` is told.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

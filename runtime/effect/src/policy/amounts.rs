@@ -24,7 +24,9 @@ pub(super) fn check_amounts(element: Node<'_, '_>) -> Result<(), Failure> {
     let counted = text.as_deref();
     let in_disk = element.parent().is_some_and(|above| above.tag_name().name() == "disk");
     let disk = attribute(element, "dev").filter(|value| name == "target" && in_disk && far(value));
-    let attributes = || COUNTS.iter().filter_map(|name| attribute(element, name)).find(|value| long(value));
+    // Of a device in a host's tables it is a number that nothing is counted up to.
+    let counts = COUNTS.iter().filter(|count| !(name == "acpi" && **count == "index"));
+    let attributes = || counts.clone().filter_map(|name| attribute(element, name)).find(|value| long(value));
     let found = counted.filter(long).or_else(attributes).or(disk);
     match found {
         Some(value) => Err(Failure::invalid(format!("XML: <{name}>: {value:?} is more than any machine has"))),

@@ -23,7 +23,7 @@ const EMULATOR_NAMESPACES: &str = "http://libvirt.org/schemas/domain/";
 const PATHS: [&str; 12] =
     ["file", "dir", "path", "socket", "evdev", "keyfile", "rendernode", "logFile", "xauth", "template", "tap", "vhost"];
 /// Attributes that may hold a slash and are no paths: names of storage, of firmware settings, networks.
-const NO_PATHS: [&str; 5] = ["name", "query", "value", "address", "serverName"];
+const NO_PATHS: [&str; 6] = ["name", "query", "value", "address", "serverName", "timezone"];
 /// Elements whose text is a path, whether or not it looks so.
 const PATH_ELEMENTS: [&str; 13] = [
     "kernel", "initrd", "dtb", "loader", "nvram", "table", "shim", "path", "block", "char", "database", "initdir",
@@ -47,15 +47,19 @@ pub struct NamedFile {
 /// has sockets and consoles that libvirt made.
 pub fn named_images(xml: &str) -> Result<Vec<NamedFile>, Failure> {
     let document = Document::parse(xml).map_err(|error| Failure::invalid(format!("XML cannot be parsed: {error}")))?;
-    let sources = document.descendants().filter(|node| {
+    let image = |node: Node<'_, '_>| {
         let holder = node.parent().map(|above| above.tag_name().name());
-        node.tag_name().name() == "source" && matches!(holder, Some("disk" | "backingStore" | "mirror" | "nvram"))
-    });
-    let image = |source: Node<'_, '_>| {
-        let path = attribute(source, "file").or(attribute(source, "dev")).filter(|path| path.starts_with('/'))?;
-        Some(NamedFile { path: path.to_owned(), access: wanted(source), format: format(source, "file") })
+        let path = match node.tag_name().name() {
+            "source" if matches!(holder, Some("disk" | "backingStore" | "mirror" | "nvram")) => {
+                attribute(node, "file").or(attribute(node, "dev"))?.to_owned()
+            }
+            "nvram" | "loader" => own_text(node),
+            _ => return None,
+        };
+        let named = NamedFile { path, access: wanted(node), format: format(node, "file") };
+        Some(named).filter(|file| file.path.starts_with('/'))
     };
-    Ok(sources.filter_map(image).collect())
+    Ok(document.descendants().filter(Node::is_element).filter_map(image).collect())
 }
 
 /// Checks a description of a whole domain: its name and all that it names. Returns the files, whose paths
@@ -217,7 +221,7 @@ impl Checker<'_> {
         if COMMON_DEVICES.contains(&path) {
             return Ok(());
         }
-        self.paths.check(path, wanted).map_err(|failure| Failure {
+        self.paths.lend(path, wanted).map_err(|failure| Failure {
             message: format!("<{}>: {}", element.tag_name().name(), failure.message),
             ..failure
         })?;
@@ -238,7 +242,9 @@ fn format(element: Node<'_, '_>, by: &str) -> Option<String> {
         Some(above) => {
             let wanted = if above.tag_name().name() == "disk" { "driver" } else { "format" };
             let told = above.children().find(|child| child.tag_name().name() == wanted);
-            told.and_then(|told| attribute(told, "type")).or(own(above))
+            // A new file for a snapshot is one that has another behind it.
+            let new = above.parent().is_some_and(|above| above.tag_name().name() == "disks").then_some("qcow2");
+            told.and_then(|told| attribute(told, "type")).or(own(above)).or(new)
         }
     };
     told.map(str::to_owned)

@@ -106,10 +106,15 @@ impl Policy {
                 return Err(format!("configuration: {file:?} is not a path below the tree's etc"));
             }
         }
-        let networks = self.iptables.iter().flat_map(|grant| &grant.networks);
-        let networks = networks.chain(self.tproxy.iter().flat_map(|grant| &grant.networks));
-        for network in networks.chain(self.links.iter().flat_map(|grant| &grant.networks)) {
-            Network::parse(network).map_err(|failure| format!("networks: {}", failure.message))?;
+        for (place, networks) in [
+            ("[iptables]: networks", self.iptables.as_ref().map(|grant| &grant.networks)),
+            ("[iptables]: forwarded", self.iptables.as_ref().map(|grant| &grant.forwarded)),
+            ("[tproxy]: networks", self.tproxy.as_ref().map(|grant| &grant.networks)),
+            ("[links]: networks", self.links.as_ref().map(|grant| &grant.networks)),
+        ] {
+            for network in networks.into_iter().flatten() {
+                Network::parse(network).map_err(|failure| format!("{place}: {}", failure.message))?;
+            }
         }
         for chain in self.iptables.iter().flat_map(|grant| &grant.callers) {
             names::chain(chain).map_err(|failure| format!("[iptables]: callers: {}", failure.message))?;

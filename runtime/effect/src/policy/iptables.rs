@@ -26,8 +26,10 @@ pub struct IptablesGrant {
     pub sets: Vec<Pattern>,
     /// Ports of bridges whose packets may be sent to the driver's chains.
     pub ports: Vec<Pattern>,
-    /// Networks of which single addresses may be sent there, redirected and masqueraded.
+    /// Networks of which single addresses may be sent there.
     pub networks: Vec<String>,
+    /// Networks of which single addresses may be redirected to and masqueraded.
+    pub forwarded: Vec<String>,
     /// Whether all forwarded packets may be sent to a shared chain, which accepts those that no driver's chain
     /// drops; without it only those that pass a bridge.
     pub routed: bool,
@@ -262,14 +264,10 @@ impl IptablesGrant {
         rules::words(rule, family)?;
         match &rule.target {
             Target::Jump(chain) if self.shares(chain) && caller == "FORWARD" => self.check_shared_call(rule, *position),
-            Target::Jump(chain) if caller == "INPUT" => {
+            Target::Jump(chain) => {
                 self.check_own(chain)?;
                 // An address could be the host's own, or that of who manages it.
                 self.check_scope(rule, Scope::Port)
-            }
-            Target::Jump(chain) => {
-                self.check_own(chain)?;
-                self.check_scope(rule, Scope::PortOrAddress)
             }
             other => Err(Failure::denied(format!(
                 "chain {caller}: a rule there may only lead to the driver's chains, not to {}",
@@ -306,7 +304,7 @@ impl IptablesGrant {
                     }
                 }
                 Condition::ToNetwork(network) => {
-                    self.check_address(network)?;
+                    Self::check_address(network, &self.networks, "networks")?;
                     is_scoped |= wanted == Scope::PortOrAddress;
                 }
                 _ => {}
@@ -318,15 +316,14 @@ impl IptablesGrant {
         }
     }
 
-    fn check_address(&self, text: &str) -> Result<(), Failure> {
+    fn check_address(text: &str, networks: &[String], key: &str) -> Result<(), Failure> {
         let network = Network::parse(text)?;
-        let granted = self.networks.iter().filter_map(|granted| Network::parse(granted).ok());
+        let granted = networks.iter().filter_map(|granted| Network::parse(granted).ok());
         match network.is_single() && granted.into_iter().any(|granted| granted.holds(&network)) {
             true => Ok(()),
-            false => Err(denied(
-                format!("{text}: granted are single addresses of {}", super::links::shown(&self.networks)),
-                "networks",
-            )),
+            false => {
+                Err(denied(format!("{text}: granted are single addresses of {}", super::links::shown(networks)), key))
+            }
         }
     }
 
@@ -353,7 +350,7 @@ impl IptablesGrant {
                 if has(|condition| matches!(condition, Condition::Protocol(_))) =>
             {
                 self.check_ports(ports)?;
-                self.check_address(&redirection.address)
+                Self::check_address(&redirection.address, &self.forwarded, "forwarded")
             }
             (Target::Masquerade, "POSTROUTING", _) => {
                 let mut sources = rule.conditions.iter().filter_map(|condition| match condition {
@@ -361,7 +358,7 @@ impl IptablesGrant {
                     _ => None,
                 });
                 match sources.next() {
-                    Some(source) => self.check_address(source),
+                    Some(source) => Self::check_address(source, &self.forwarded, "forwarded"),
                     None => Err(Failure::denied("masquerading is for single addresses only".to_owned())),
                 }
             }

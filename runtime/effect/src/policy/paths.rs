@@ -57,17 +57,23 @@ impl PathGrants {
 
     /// Whether `path` may be used this way.
     pub fn check(&self, path: &str, wanted: Access) -> Result<(), Failure> {
-        let (folder, access, below) = self.find(path)?;
+        self.lend(path, wanted)?;
+        match wanted == Access::ReadWrite && self.find(path)?.2.is_empty() {
+            true => Err(Failure::denied(format!(
+                "{path}: a granted folder itself cannot be changed, only what is below it"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether others may be given `path`, to use it this way: a granted folder itself, too, which they cannot remove.
+    pub fn lend(&self, path: &str, wanted: Access) -> Result<(), Failure> {
+        let (folder, access, _) = self.find(path)?;
         if access < wanted {
             return Err(Failure::denied(format!(
                 "{path}: {} is granted read-only; `{} = \"rw\"` under [paths] in the driver's policy would allow it",
                 folder,
                 quoted(folder)
-            )));
-        }
-        if wanted == Access::ReadWrite && below.is_empty() {
-            return Err(Failure::denied(format!(
-                "{path}: a granted folder itself cannot be changed, only what is below it"
             )));
         }
         Ok(())

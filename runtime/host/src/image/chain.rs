@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 
+use remotes_effect::policy::Access;
 use remotes_effect::types::Failure;
 use rustix::fs::{FileType, OFlags};
 use serde_json::{Value, json};
@@ -33,8 +34,14 @@ pub(crate) struct Layer {
 
 impl Layer {
     /// Looks at the header of an image, opened by `name`, of which the format is known, or else found out by the
-    /// header.
-    pub fn open(jail: &Jail, image: Found, name: &[u8], format: Option<Format>) -> Result<Self, Failure> {
+    /// header. What is to be done with the image is done with its data file, too.
+    pub fn open(
+        jail: &Jail,
+        image: Found,
+        name: &[u8],
+        format: Option<Format>,
+        wanted: Access,
+    ) -> Result<Self, Failure> {
         let path = &image.shown();
         let image = disk(image, path)?;
         let header = match format {
@@ -62,7 +69,7 @@ impl Layer {
         let data = match &header.data_file {
             Some(reference) => {
                 let data = beside(name, local(path, "data file", reference)?);
-                Some(disk(jail.named(&data).map_err(|failure| naming(path, "data file", failure))?, path)?)
+                Some(disk(jail.named(&data, wanted).map_err(|failure| naming(path, "data file", failure))?, path)?)
             }
             None => None,
         };
@@ -75,8 +82,28 @@ impl Layer {
         let Some(reference) = &self.header.backing else { return Ok(None) };
         let path = &self.image.shown();
         let name = beside(&self.name, local(path, "backing file", reference)?);
-        let found = jail.named(&name).map_err(|failure| naming(path, "backing file", failure))?;
+        let found = jail.named(&name, Access::ReadOnly).map_err(|failure| naming(path, "backing file", failure))?;
         Ok(Some((found, name)))
+    }
+
+    /// The format of the image behind this one. Older headers do not say it: libvirt then takes for raw what is no
+    /// image of another format, and nothing else.
+    fn backing_format(&self, backing: &Found) -> Result<Format, Failure> {
+        let told = match self.header.backing_format.as_deref() {
+            None | Some("") => {
+                let file = File::from(disk(backing.again()?, &backing.shown())?.open(OFlags::RDONLY)?);
+                Header::read(&file).ok().map(|header| header.format).filter(|format| *format == Format::Raw)
+            }
+            Some(name) => Format::readable(name),
+        };
+        told.ok_or_else(|| {
+            Failure::invalid(format!(
+                "{}: names {:?} as format of its backing file, expected raw, qcow2, vdi, vpc or vhdx; \
+                 `qemu-img rebase -u -F FORMAT` sets it",
+                self.image.shown(),
+                remotes_effect::text::one_line(self.header.backing_format.as_deref().unwrap_or_default())
+            ))
+        })
     }
 
     /// How qemu opens this image, on top of `backing`.
@@ -92,8 +119,14 @@ impl Layer {
     }
 }
 
-/// An image, opened by `path`, what is behind it, and so on to the last one.
-pub(crate) fn chain(jail: &Jail, image: Found, path: &str, format: Format) -> Result<Vec<Layer>, Failure> {
+/// An image, opened by `path` for this, what is behind it, and so on to the last one; those are only read.
+pub(crate) fn chain(
+    jail: &Jail,
+    image: Found,
+    path: &str,
+    format: Format,
+    wanted: Access,
+) -> Result<Vec<Layer>, Failure> {
     let mut layers: Vec<Layer> = Vec::new();
     let mut next = Some((image, path.as_bytes().to_owned(), format));
     while let Some((image, name, format)) = next.take() {
@@ -104,17 +137,10 @@ pub(crate) fn chain(jail: &Jail, image: Found, path: &str, format: Format) -> Re
                 shown(path)
             )));
         }
-        let layer = Layer::open(jail, image, &name, Some(format))?;
+        let wanted = if layers.is_empty() { wanted } else { Access::ReadOnly };
+        let layer = Layer::open(jail, image, &name, Some(format), wanted)?;
         if let Some((backing, name)) = layer.backing(jail)? {
-            let format = layer.header.backing_format.as_deref().unwrap_or_default();
-            let format = Format::readable(format).ok_or_else(|| {
-                Failure::invalid(format!(
-                    "{}: names {:?} as format of its backing file, expected raw, qcow2, vdi, vpc or vhdx; \
-                     `qemu-img rebase -u -F FORMAT` sets it",
-                    layer.image.shown(),
-                    remotes_effect::text::one_line(format)
-                ))
-            })?;
+            let format = layer.backing_format(&backing)?;
             next = Some((backing, name, format));
         }
         layers.push(layer);

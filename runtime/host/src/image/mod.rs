@@ -49,7 +49,7 @@ impl<'a> Images<'a> {
         // As libvirt finds it later: by the same names, without what means nothing in a path.
         let path = format!("/{}", normalized(&base.path)?.join("/"));
         let found = self.jail.find(&path, Access::ReadOnly, Last::Follow)?;
-        let layers = chain(self.jail, found, &path, format)?;
+        let layers = chain(self.jail, found, &path, format, Access::ReadOnly)?;
         let mut process = qemu_img(&path)?;
         let Some(layer) = layers.first() else {
             return Err(Failure::failed(format!("{}: is no image", shown(&path))));
@@ -82,7 +82,7 @@ impl<'a> Images<'a> {
 impl Executor for Images<'_> {
     fn inspect(&mut self, at: &Place) -> Result<Info, Failure> {
         let found = self.jail.find(&at.path, Access::ReadOnly, Last::Follow)?;
-        let layer = Layer::open(self.jail, found, at.path.as_bytes(), None)?;
+        let layer = Layer::open(self.jail, found, at.path.as_bytes(), None, Access::ReadOnly)?;
         // Where the backing file is missing, that is for the driver to know, and the name stays.
         match layer.backing(self.jail) {
             Err(failure) if failure.kind != FailureKind::NotFound => return Err(failure),
@@ -139,7 +139,7 @@ impl Executor for Images<'_> {
         let mode = Mode::from_raw_mode(found.stat().st_mode & 0o777) | Mode::RUSR | Mode::WUSR;
         let slot = self.jail.slot(&to.path)?;
         slot.replaceable()?;
-        let layers = chain(self.jail, found, &from.path, from_format)?;
+        let layers = chain(self.jail, found, &from.path, from_format, Access::ReadOnly)?;
         let mut process = qemu_img(&from.path)?;
         let mut options = Value::Null;
         for layer in layers.iter().rev() {

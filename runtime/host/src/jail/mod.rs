@@ -95,10 +95,16 @@ impl Jail {
         }
     }
 
-    /// What an absolute name leads to that may hold `..`, as the system takes it (an image's backing file). Looking
-    /// is all that may be done there.
-    pub fn named(&self, name: &[u8]) -> Result<Found, Failure> {
-        self.lead(&[], name, Last::Follow, Access::ReadOnly)
+    /// What an absolute name leads to that may hold `..`, as the system takes it (an image's backing file).
+    pub fn named(&self, name: &[u8], wanted: Access) -> Result<Found, Failure> {
+        self.lead(&[], name, Last::Follow, wanted)
+    }
+
+    /// What exists at `path` for others to use, who change what is in a granted folder and not the folder itself.
+    pub fn lent(&self, path: &str, wanted: Access) -> Result<Found, Failure> {
+        let found = self.resolve(path, Last::Follow)?;
+        self.access(path, found.position(), found.grant(), wanted)?;
+        Ok(found)
     }
 
     /// Whether a link in this folder may have this target, of which nothing need be there yet: it must lie

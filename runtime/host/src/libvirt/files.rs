@@ -4,9 +4,9 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use remotes_effect::libvirt::Effect;
+use remotes_effect::libvirt::{CopyTarget, Effect};
 use remotes_effect::policy::{Access, NamedFile, Policy, check_document, named_images};
-use remotes_effect::types::{Failure, FailureKind};
+use remotes_effect::types::{Failure, FailureKind, Node};
 use rustix::fs::FileType;
 
 use crate::image::{Format, chain};
@@ -18,17 +18,79 @@ const MOST_LINKS: usize = 40;
 /// Where links are the system's own.
 const DEVICES: &str = "/dev/";
 
-/// The description that an effect hands to the hypervisor, where it is one that files are opened by.
-pub(super) fn description(effect: &Effect) -> Option<&str> {
+/// By what an effect has the hypervisor open files.
+pub(super) enum Opening<'a> {
+    /// it opens none, or those that it has open
+    Nothing,
+    /// by a description of the driver's
+    Description(&'a str),
+    /// by the description in a checkpoint
+    Saved { on: &'a Node, path: &'a str },
+    /// by what libvirt knows of a domain, and of a snapshot of it
+    Domain { on: &'a Node, domain: &'a str, snapshot: Option<&'a str> },
+    /// by a description of a snapshot, and by what libvirt knows of its domain
+    Snapshot { on: &'a Node, domain: &'a str, xml: &'a str },
+    /// by its name, to write to it
+    Target(&'a CopyTarget),
+}
+
+/// What an effect opens.
+pub(super) fn opening(effect: &Effect) -> Opening<'_> {
     match effect {
         Effect::Create { xml, .. }
         | Effect::Define { xml, .. }
         | Effect::AttachDevice { xml, .. }
         | Effect::UpdateDevice { xml, .. }
-        | Effect::SnapshotCreate { xml, .. }
-        | Effect::SnapshotRedefine { xml, .. } => Some(xml),
-        Effect::Restore { xml, .. } => xml.as_deref(),
-        _ => None,
+        | Effect::SnapshotRedefine { xml, .. }
+        | Effect::Restore { xml: Some(xml), .. } => Opening::Description(xml),
+        // What is in the file is what starts. The server holds the policy against it once more, and starts what it
+        // has seen.
+        Effect::Restore { on, path, xml: None } => Opening::Saved { on, path },
+        // Of a machine that does not run libvirt itself opens the images.
+        Effect::SnapshotCreate { on, domain, xml } => Opening::Snapshot { on, domain, xml },
+        Effect::SnapshotDelete { metadata_only: true, .. } => Opening::Nothing,
+        // The machine starts anew with what its images are now, in the state that the snapshot has.
+        Effect::SnapshotRevert { on, domain, snapshot, .. } | Effect::SnapshotDelete { on, domain, snapshot, .. } => {
+            Opening::Domain { on, domain, snapshot: Some(snapshot) }
+        }
+        // The other host's hypervisor opens them anew.
+        Effect::Migrate { on, domain, .. } => Opening::Domain { on, domain, snapshot: None },
+        Effect::BlockCopy { target, .. } => Opening::Target(target),
+        Effect::Undefine { .. }
+        | Effect::Find { .. }
+        | Effect::Domains { .. }
+        | Effect::Xml { .. }
+        | Effect::Shutdown { .. }
+        | Effect::Destroy { .. }
+        | Effect::Reboot { .. }
+        | Effect::Reset { .. }
+        | Effect::Suspend { .. }
+        | Effect::Resume { .. }
+        | Effect::WakeUp { .. }
+        | Effect::SyncTime { .. }
+        | Effect::Save { .. }
+        | Effect::SavedXml { .. }
+        | Effect::DetachDevice { .. }
+        | Effect::UnplugDevice { .. }
+        | Effect::ResizeBlock { .. }
+        | Effect::SetVcpus { .. }
+        | Effect::SetMemory { .. }
+        | Effect::Metadata { .. }
+        | Effect::SetMetadata { .. }
+        | Effect::Snapshots { .. }
+        | Effect::SnapshotCurrent { .. }
+        | Effect::SnapshotXml { .. }
+        | Effect::GuestAgent { .. }
+        | Effect::AbortJob { .. }
+        | Effect::BlockJob { .. }
+        | Effect::EndBlockJob { .. }
+        | Effect::Freeze { .. }
+        | Effect::Thaw { .. }
+        | Effect::Checkpoints { .. }
+        | Effect::CheckpointXml { .. }
+        | Effect::CheckpointCreate { .. }
+        | Effect::CheckpointDelete { .. }
+        | Effect::SetBandwidth { .. } => Opening::Nothing,
     }
 }
 
@@ -50,7 +112,7 @@ pub(super) fn check_file(jail: &Jail, policy: &Policy, file: &NamedFile) -> Resu
     if file.path.starts_with(DEVICES) {
         return check_device(file);
     }
-    match jail.find(&file.path, file.access, Last::Follow) {
+    match jail.lent(&file.path, file.access) {
         Ok(found) if found.kind() == FileType::BlockDevice => check_device(file),
         Ok(found) => check_image(jail, found, file),
         Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
@@ -116,7 +178,7 @@ fn check_image(jail: &Jail, image: Found, file: &NamedFile) -> Result<(), Failur
         })?,
     };
     match format {
-        Format::Qcow2 => match chain(jail, image, &file.path, format) {
+        Format::Qcow2 => match chain(jail, image, &file.path, format, file.access) {
             Err(failure) if failure.kind != FailureKind::NotFound => Err(failure),
             _ => Ok(()),
         },

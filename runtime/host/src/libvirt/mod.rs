@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::jail::Jail;
 use crate::process::bare;
 use crate::report::shown;
+use files::{Opening, opening};
 
 /// The key of the connection's URI in the operator's configuration.
 const KEY: &str = "LIBVIRT_URI";
@@ -65,38 +66,40 @@ impl Libvirt {
     /// Has the effect carried out.
     pub fn call(&mut self, effect: &libvirt::Effect, jail: &Jail) -> Result<Answer, Failure> {
         if self.local {
-            match effect {
-                // What is in the file is what starts. The server holds the policy against it once more, and starts
-                // what it has seen.
-                libvirt::Effect::Restore { on, path, xml: None } => {
-                    let saved = libvirt::Effect::SavedXml { on: on.clone(), path: path.clone() };
-                    if let Answer::Libvirt(libvirt::Answer::SavedXml(saved)) =
-                        self.server.call(&Effect::Libvirt(saved))?
-                    {
-                        files::check(jail, &self.policy, &saved?)?;
-                    }
-                }
-                // The machine starts anew with what its images are now, in the state that the snapshot has.
-                libvirt::Effect::SnapshotRevert { on, domain, snapshot, .. } => {
-                    let (on, domain) = (on.clone(), domain.clone());
-                    let snapshot = snapshot.clone();
-                    self.check_described(jail, libvirt::Effect::Xml { on: on.clone(), domain: domain.clone() })?;
-                    self.check_described(jail, libvirt::Effect::SnapshotXml { on, domain, snapshot })?;
-                }
-                // The other host's hypervisor opens them anew.
-                libvirt::Effect::Migrate { on, domain, .. } => {
-                    self.check_described(jail, libvirt::Effect::Xml { on: on.clone(), domain: domain.clone() })?;
-                }
-                libvirt::Effect::BlockCopy { target, .. } => {
-                    let (path, format) = (target.path.clone(), Some(target.format.clone()));
-                    files::check_file(jail, &self.policy, &NamedFile { path, access: Access::ReadWrite, format })?;
-                }
-                effect => {
-                    files::description(effect).map_or(Ok(()), |xml| files::check(jail, &self.policy, xml))?;
-                }
-            }
+            self.check_files(effect, jail)?;
         }
         self.server.call(&Effect::Libvirt(effect.clone()))
+    }
+
+    /// Looks at the files that the hypervisor is to open.
+    fn check_files(&mut self, effect: &libvirt::Effect, jail: &Jail) -> Result<(), Failure> {
+        match opening(effect) {
+            Opening::Nothing => Ok(()),
+            Opening::Description(xml) => files::check(jail, &self.policy, xml),
+            Opening::Saved { on, path } => {
+                let saved = libvirt::Effect::SavedXml { on: on.clone(), path: path.to_owned() };
+                match self.server.call(&Effect::Libvirt(saved))? {
+                    Answer::Libvirt(libvirt::Answer::SavedXml(saved)) => files::check(jail, &self.policy, &saved?),
+                    _ => Ok(()),
+                }
+            }
+            Opening::Snapshot { on, domain, xml } => {
+                files::check(jail, &self.policy, xml)?;
+                self.check_described(jail, libvirt::Effect::Xml { on: on.clone(), domain: domain.to_owned() })
+            }
+            Opening::Domain { on, domain, snapshot } => {
+                let (on, domain) = (on.clone(), domain.to_owned());
+                self.check_described(jail, libvirt::Effect::Xml { on: on.clone(), domain: domain.clone() })?;
+                snapshot.map_or(Ok(()), |snapshot| {
+                    let snapshot = snapshot.to_owned();
+                    self.check_described(jail, libvirt::Effect::SnapshotXml { on, domain, snapshot })
+                })
+            }
+            Opening::Target(target) => {
+                let (path, format) = (target.path.clone(), Some(target.format.clone()));
+                files::check_file(jail, &self.policy, &NamedFile { path, access: Access::ReadWrite, format })
+            }
+        }
     }
 
     /// Looks at the files that a description of libvirt's own names. Whether there is one is for what follows to say.

@@ -89,7 +89,7 @@ impl Privileged {
             true => Ok(()),
             false => Err(Failure::unavailable(format!(
                 "{}: is not there; it comes with OpenNebula, and sudoers allows commands in network namespaces by it \
-                 alone: install it, or root's effect server (docs/adoption.md)",
+                 alone: install it, or root's effect server (share/doc/remotes/adoption.md)",
                 shown(&program)
             ))),
         }

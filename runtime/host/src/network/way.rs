@@ -143,8 +143,9 @@ fn choose(
             Err(error) => reason = format!("sudo does not start {}: {error}", shown(server)),
         }
     }
-    *cost =
-        Some(format!("{reason}; rules and links are changed by one command each, which is slower (docs/adoption.md)"));
+    *cost = Some(format!(
+        "{reason}; rules and links are changed by one command each, which is slower (share/doc/remotes/adoption.md)"
+    ));
     Ok(Way::Direct(Privileged::by_sudo(sudo, scripts.to_owned(), deadline)))
 }
 

@@ -47,14 +47,14 @@ pub fn run(arguments: &Exec, json: bool) -> Result<ExitCode> {
     let outcome = call(&prepared, journal, machine(&tree, &identity, &prepared));
     let printed = printed(&prepared.call, &outcome.result);
     // First: whatever becomes of the recording, this has happened.
-    emit(&printed);
+    let code = emit(&printed);
     if let (Some(recorder), Some(path)) = (outcome.pipeline.journal.1, &arguments.record) {
         let stopped = outcome.result.as_ref().err().map(ToString::to_string);
         if let Err(error) = recorder.finish(outcome.result.as_ref().ok(), stopped.as_deref()) {
             output::complain(&format!("{}: {error}; what was recorded is not complete", path.display()));
         }
     }
-    Ok(ExitCode::from(printed.code))
+    Ok(ExitCode::from(code))
 }
 
 /// The tree and the action. A path names both; three names are looked for in the tree that is meant.

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use remotes_action::tree::{Tree, is_name};
 
 use crate::cli::InTree;
+use crate::usage::Usage;
 
 /// Where a tree is looked for when none is named.
 const USUAL: [&str; 2] = ["/var/lib/one/remotes", "/var/tmp/one"];
@@ -68,16 +69,16 @@ pub fn installed(tree: &Tree) -> Result<Vec<(String, String)>> {
 /// `vmm/kvm` as subsystem and driver.
 pub fn driver_name(text: &str) -> Result<(String, String)> {
     let Some((subsystem, driver)) = text.trim_matches('/').split_once('/') else {
-        bail!("{text:?}: expected SUBSYSTEM/DRIVER, vmm/kvm say");
+        return Err(Usage::error(format!("{text:?}: expected SUBSYSTEM/DRIVER, vmm/kvm say")));
     };
     if !remotes_effect::SUBSYSTEMS.contains(&subsystem) {
-        bail!(
+        return Err(Usage::error(format!(
             "{text:?}: there is no subsystem {subsystem:?}; expected one of {}",
             remotes_effect::SUBSYSTEMS.join(", ")
-        );
+        )));
     }
     if !is_name(driver) {
-        bail!("{text:?}: {driver:?} cannot be the name of a driver");
+        return Err(Usage::error(format!("{text:?}: {driver:?} cannot be the name of a driver")));
     }
     Ok((subsystem.to_owned(), driver.to_owned()))
 }

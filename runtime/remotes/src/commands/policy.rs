@@ -144,6 +144,7 @@ fn network(out: &mut String, policy: &Policy) -> std::fmt::Result {
         writeln!(out, "  sets             {}", patterns(&grant.sets))?;
         writeln!(out, "  for ports        {}", patterns(&grant.ports))?;
         writeln!(out, "  for addresses    {}", words(&grant.networks))?;
+        writeln!(out, "  forwarded to     {}", words(&grant.forwarded))?;
         let ports: Vec<String> = grant.port_forwarding.iter().map(|range| (*range).into()).collect();
         writeln!(out, "  port forwarding  {}", if ports.is_empty() { "no".to_owned() } else { ports.join(", ") })?;
         writeln!(out, "  routed           {}", if grant.routed { "yes" } else { "no" })?;

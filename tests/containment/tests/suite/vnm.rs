@@ -31,7 +31,7 @@ const USUAL: &str = "hooks = [\"pre\"]\nlocks = [\"vnmmad::*\"]\n[links]\nbridge
 const EVERYTHING: &str = "[links]\nbridges = [\"**\"]\nuplinks = [\"**\"]\ndevices = [\"**\"]\nports = [\"**\"]\n\
     networks = [\"0.0.0.0/0\", \"::/0\"]\n[iptables]\nchains = [\"**\"]\nshared = [\"opennebula\"]\n\
     callers = [\"FORWARD\", \"INPUT\", \"OUTPUT\", \"DOCKER\"]\nsets = [\"**\"]\nports = [\"**\"]\n\
-    networks = [\"0.0.0.0/0\", \"::/0\"]\nport-forwarding = [\"1:65535\"]\n[tproxy]\nbridges = [\"**\"]\nuplinks = [\"**\"]\n\
+    networks = [\"0.0.0.0/0\", \"::/0\"]\nport-forwarding = [\"1:65535\"]\nforwarded = [\"0.0.0.0/0\", \"::/0\"]\n[tproxy]\nbridges = [\"**\"]\nuplinks = [\"**\"]\n\
     names = [\"**\"]\nnetworks = [\"0.0.0.0/0\", \"::/0\"]\nprogram = \"/bin/sh\"\n";
 
 /// A host that others use as well.

@@ -40,7 +40,7 @@ fn a_daemon_that_root_has_not_named_or_that_others_can_write() {
         assert!(message.contains("others can write it") && message.contains("`program` under [tproxy]"), "{message}");
         std::fs::remove_file(bounds).unwrap();
         let message = refusal(&mut grounds, &case);
-        assert!(message.contains("program = \"/PATH\"") && message.contains("docs/adoption.md"), "{message}");
+        assert!(message.contains("program = \"/PATH\"") && message.contains("doc/remotes/adoption.md"), "{message}");
     });
 }
 

@@ -142,7 +142,7 @@ fn spare(chain: &str, taken: &BTreeSet<&str>) -> Result<String, Failure> {
     names::chain(&name).map_err(|_| {
         Failure::unsupported(format!(
             "chain {chain}: its name leaves no room for another chain while its rules change one by one; \
-             install remotes-net, which changes them at once (docs/adoption.md)"
+             install remotes-net, which changes them at once (share/doc/remotes/adoption.md)"
         ))
     })?;
     Ok(name)

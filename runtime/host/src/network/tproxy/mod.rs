@@ -1,4 +1,4 @@
-//! Transparent proxies by `ip` and `nft`, and OpenNebula's daemon (spec/vnm.md, section 11). What the kernel can
+//! Transparent proxies by `ip` and `nft`, and OpenNebula's daemon. What the kernel can
 //! make at once is made at once: the port with its other end where that belongs, all rules and endpoints. Each
 //! step looks at what is there, so that the next one comes to the same after any of them was the last.
 

@@ -1,6 +1,7 @@
 //! `remotes tree install`: programs, components, policies, stubs.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ use super::{place, policies, programs, stub};
 use crate::cli::Install;
 use crate::commands::{driver_name, open_tree};
 use crate::output;
+use crate::usage::Usage;
 
 #[derive(Serialize)]
 struct Row {
@@ -33,7 +35,7 @@ pub fn run(arguments: &Install, json: bool) -> Result<ExitCode> {
     };
     let drivers = chosen(arguments, &from)?;
     if arguments.name.is_some() && drivers.len() != 1 {
-        bail!("--as names one driver: say which with --driver");
+        return Err(Usage::error("--as names one driver: say which with --driver"));
     }
     place::check(&arguments.dir)?;
     // All are built before anything is laid down: a driver that cannot be used leaves the tree alone.
@@ -44,7 +46,8 @@ pub fn run(arguments: &Install, json: bool) -> Result<ExitCode> {
             None => (subsystem.clone(), driver.clone()),
         };
         if name.0 != *subsystem {
-            bail!("--as {}/{}: {subsystem}/{driver} is a driver of {subsystem}", name.0, name.1);
+            let names = format!("{}/{}: {subsystem}/{driver}", name.0, name.1);
+            return Err(Usage::error(format!("--as {names} is a driver of {subsystem}")));
         }
         built.push((name, build(&from, subsystem, driver)?));
     }
@@ -91,7 +94,11 @@ fn chosen(arguments: &Install, from: &Path) -> Result<Vec<(String, String)>> {
     }
     let mut found = Vec::new();
     for subsystem in remotes_effect::SUBSYSTEMS {
-        let Ok(entries) = fs::read_dir(from.join(subsystem)) else { continue };
+        let folder = from.join(subsystem);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            entries => entries.with_context(|| folder.display().to_string())?,
+        };
         for entry in entries {
             let entry = entry?;
             // What else people keep there is not meant.

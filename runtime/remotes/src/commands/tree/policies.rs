@@ -55,6 +55,7 @@ pub fn remove(path: &Path, manifest: Option<&Manifest>) -> Result<&'static str> 
             Ok("removed")
         }
         Ok(_) => Ok("changed by the operator, left in place"),
-        Err(_) => Ok("none"),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok("none"),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
     }
 }

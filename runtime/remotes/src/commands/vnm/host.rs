@@ -172,9 +172,11 @@ fn filter(base: &str, rules: Option<&Rules>) -> Filter {
         let name = format!("{base}-{end}");
         rules.chains.iter().find(|chain| chain.name == name)
     };
+    // What follows a rule that accepts everything is met by no packet.
+    let reached = rules.entry.iter().take_while(|rule| rule.as_str() != "-j ACCEPT");
     let is_called = |chain: &ListedChain| {
         let jump = format!("-j {}", chain.name);
-        rules.entry.iter().any(|rule| rule.ends_with(&jump))
+        reached.clone().any(|rule| rule.ends_with(&jump))
     };
     match (chain("i"), chain("o")) {
         (None, None) => Filter::None,

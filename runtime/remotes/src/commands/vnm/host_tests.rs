@@ -49,6 +49,18 @@ fn seen() -> Seen {
     }
 }
 
+/// No packet gets past a rule that accepts everything.
+#[test]
+fn rules_that_nothing_meets_are_not_in_force() {
+    let mut seen = seen();
+    let rules = seen.rules[0].as_mut().unwrap();
+    assert!(matches!(filter("one-7-0", Some(rules)), Filter::InForce { .. }));
+    rules.entry.push("-j ACCEPT".into());
+    assert!(matches!(filter("one-7-0", Some(rules)), Filter::InForce { .. }));
+    rules.entry.insert(1, "-j ACCEPT".into());
+    assert!(matches!(filter("one-7-0", Some(rules)), Filter::Broken));
+}
+
 #[test]
 fn the_tree_shows_who_is_where_and_what_filters_it() {
     let expected = "\
