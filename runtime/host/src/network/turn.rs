@@ -15,7 +15,8 @@ use super::locks::Locks;
 /// The lock's name among those of the drivers.
 const NAME: &str = "remotes-filter";
 
-/// The lock that OpenNebula's own drivers hold while they set up transparent proxies.
+/// Named as the lock that OpenNebula's own drivers hold while they set up transparent proxies, and the same where this
+/// process changes the network by itself. Root's server has one of its own, in a folder that they do not get into.
 const PROXIES: &str = "tproxy";
 
 /// Waits for the turn, which lasts as long as the descriptor is open somewhere.

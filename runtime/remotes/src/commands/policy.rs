@@ -157,16 +157,32 @@ fn network(out: &mut String, policy: &Policy) -> std::fmt::Result {
 }
 
 fn limits(out: &mut String, limits: &Limits) -> std::fmt::Result {
+    // One that is added has to be shown.
+    let Limits {
+        memory_mib,
+        stack_kib,
+        table_elements,
+        tables,
+        instances,
+        start_seconds,
+        time_seconds,
+        action_seconds,
+        effects,
+        argument_kib,
+        log_kib,
+        tool_output_kib,
+    } = limits;
     writeln!(out, "\nlimits of one action")?;
-    writeln!(out, "  time             {} s, of which {} s to start", limits.time_seconds, limits.start_seconds)?;
-    for (action, seconds) in &limits.action_seconds {
+    writeln!(out, "  time             {time_seconds} s, of which {start_seconds} s to start")?;
+    for (action, seconds) in action_seconds {
         writeln!(out, "    {action:<14} {seconds} s")?;
     }
-    writeln!(out, "  memory           {} MiB, stack {} KiB", limits.memory_mib, limits.stack_kib)?;
-    writeln!(out, "  effects          {}", limits.effects)?;
-    writeln!(out, "  a call's data    {} KiB", limits.argument_kib)?;
-    writeln!(out, "  log              {} KiB", limits.log_kib)?;
-    writeln!(out, "  tool output      {} KiB", limits.tool_output_kib)
+    writeln!(out, "  memory           {memory_mib} MiB, stack {stack_kib} KiB")?;
+    writeln!(out, "  of a component   {instances} instances, {tables} tables of {table_elements} elements each")?;
+    writeln!(out, "  effects          {effects}")?;
+    writeln!(out, "  a call's data    {argument_kib} KiB")?;
+    writeln!(out, "  log              {log_kib} KiB")?;
+    writeln!(out, "  tool output      {tool_output_kib} KiB")
 }
 
 fn patterns(patterns: &[Pattern]) -> String {

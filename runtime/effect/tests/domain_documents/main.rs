@@ -1,6 +1,9 @@
 //! Documents for the hypervisor, under the policy that vmm/kvm is shipped with.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod host;
+mod storage;
+
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -203,83 +206,6 @@ fn namespaces_hide_no_attribute() {
     }
 }
 
-/// The format decides whether an image's header is looked at.
-#[test]
-fn storage_is_described_once() {
-    for device in [
-        "<disk type='file'><driver type='raw'/><driver type='qcow2'/></disk>",
-        "<disk type='file'><source file='/var/lib/one/datastores/0/1/a'/><source file='/var/lib/one/datastores/0/1/b'/></disk>",
-        "<disk><backingStore><format type='raw'/><format type='qcow2'/></backingStore></disk>",
-        "<disk><readonly/><readonly/></disk>",
-    ] {
-        let failure = check(&inside(device)).expect_err(device);
-        assert_eq!(failure.kind, FailureKind::Invalid, "{device}: {failure}");
-    }
-}
-
-#[test]
-fn images_are_known_by_their_formats() {
-    let policy = shipped();
-    let grant = policy.libvirt.as_ref().unwrap();
-    let folder = "/var/lib/one/datastores/0/1";
-    let files = |xml: &str| {
-        let files = check_document(grant, &policy.paths, xml).unwrap_or_else(|failure| panic!("{xml}: {failure}"));
-        files.into_iter().map(|file| (file.path, file.access, file.format)).collect::<Vec<_>>()
-    };
-    let named =
-        |name: &str, access, format: Option<&str>| (format!("{folder}/{name}"), access, format.map(str::to_owned));
-    for (inner, expected) in [
-        (
-            format!("<os><loader type='pflash' readonly='yes' format='qcow2'>{folder}/a</loader></os>"),
-            named("a", Access::ReadOnly, Some("qcow2")),
-        ),
-        (format!("<os><loader>{folder}/a</loader></os>"), named("a", Access::ReadOnly, None)),
-        // The guest writes to such a memory.
-        (format!("<os><loader type='pflash'>{folder}/a</loader></os>"), named("a", Access::ReadWrite, None)),
-        (format!("<os><nvram format='qcow2'>{folder}/a</nvram></os>"), named("a", Access::ReadWrite, Some("qcow2"))),
-        (
-            format!("<os><nvram type='file' format='qcow2'><source file='{folder}/a'/></nvram></os>"),
-            named("a", Access::ReadWrite, Some("qcow2")),
-        ),
-        (
-            format!("<os><nvram template='{folder}/a' templateFormat='qcow2' format='raw'/></os>"),
-            named("a", Access::ReadOnly, Some("qcow2")),
-        ),
-    ] {
-        assert_eq!(files(&domain(&inner)), [expected], "{inner}");
-    }
-    let disk = format!("<disk type='file'><driver type='qcow2'/><source file='{folder}/a'/><readonly/></disk>");
-    assert_eq!(files(&inside(&disk)), [named("a", Access::ReadOnly, Some("qcow2"))]);
-    // Of a snapshot it is the name of a disk, and the file is one that is made.
-    let snapshot = format!("<domainsnapshot><disks>{disk}</disks></domainsnapshot>");
-    assert_eq!(files(&snapshot), [named("a", Access::ReadWrite, Some("qcow2"))]);
-    let bare = disk.replace("<driver type='qcow2'/>", "");
-    assert_eq!(
-        files(&format!("<domainsnapshot><disks>{bare}</disks></domainsnapshot>")),
-        [named("a", Access::ReadWrite, Some("qcow2"))]
-    );
-    let variables = format!("<domain><os><nvram format='qcow2'>{folder}/v</nvram></os></domain>");
-    assert_eq!(named_images(&variables).unwrap()[0].format.as_deref(), Some("qcow2"));
-    let images: Vec<_> =
-        named_images(&inside(&disk)).unwrap().into_iter().map(|file| (file.path, file.format)).collect();
-    assert_eq!(images, [(format!("{folder}/a"), Some("qcow2".to_owned()))]);
-}
-
-/// Who serves it writes its header.
-#[test]
-fn images_by_network_are_raw() {
-    let disk = |format: &str| {
-        let name = "<source protocol='gluster' name='x/y'><host name='a'/></source>";
-        inside(&format!("<disk type='network'><driver type='{format}'/>{name}</disk>"))
-    };
-    check(&disk("raw")).unwrap();
-    let failure = check(&disk("qcow2")).unwrap_err();
-    assert!(failure.message.contains("\"gluster+qcow2\" in network-storage"), "{failure}");
-    let mut policy = shipped();
-    policy.libvirt.as_mut().unwrap().network_storage.push("gluster+qcow2".to_owned());
-    check_domain_document(policy.libvirt.as_ref().unwrap(), &policy.paths, &disk("qcow2")).unwrap();
-}
-
 /// libvirt takes the text of an element together with that of the elements inside.
 #[test]
 fn text_in_pieces_is_taken_together() {
@@ -291,61 +217,6 @@ fn text_in_pieces_is_taken_together() {
     ] {
         check(&domain(inner)).expect_err(inner);
         device(&format!("<domainsnapshot>{inner}</domainsnapshot>")).expect_err(inner);
-    }
-}
-
-#[test]
-fn what_belongs_to_the_host_has_to_be_granted() {
-    for (device, kind) in [
-        ("<disk type='nvme'><source type='pci' namespace='1'><address bus='0x1'/></source></disk>", "pci"),
-        ("<disk><backingStore type='nvme'><source type='pci' namespace='1'/></backingStore></disk>", "pci"),
-        ("<disk type='block' device='lun'/>", "scsi"),
-        ("<disk type='block' rawio='yes'/>", "scsi"),
-        ("<disk type='block' sgio='unfiltered'/>", "scsi"),
-        ("<interface type='user'/>", "host-network"),
-        ("<interface><mac address='02:00:00:00:00:01'/></interface>", "host-network"),
-        ("<interface type='server'><source address='0.0.0.0' port='1'/></interface>", "host-network"),
-        ("<interface type='client'/>", "host-network"),
-        ("<interface type='mcast'/>", "host-network"),
-        ("<interface type='udp'/>", "host-network"),
-        (
-            "<interface type='ethernet'><source><route address='0.0.0.0' gateway='10.0.0.1'/></source></interface>",
-            "host-network",
-        ),
-        ("<interface type='ethernet'><source><ip address='10.0.0.1'/></source></interface>", "host-network"),
-        ("<serial type='tcp'><source mode='connect' host='10.0.0.1' service='22'/></serial>", "host-network"),
-        ("<rng><backend model='egd' type='udp'><source mode='bind' service='9'/></backend></rng>", "host-network"),
-        ("<interface type='hostdev'><driver name='vfio' model='x'/></interface>", "module"),
-        ("<hostdev type='pci'><driver name='vfio' model='evil_module'/></hostdev>", "module"),
-        ("<tpm><backend type='passthrough'/></tpm>", "tpm"),
-        ("<smartcard mode='host'/>", "smartcard"),
-        ("<smartcard mode='host-certificates'><certificate>a</certificate></smartcard>", "smartcard"),
-        ("<shmem name='x'/>", "shmem"),
-        ("<vsock><cid auto='yes'/></vsock>", "vsock"),
-        ("<audio id='1' type='alsa'/>", "audio"),
-        ("<audio id='1' type='pulseaudio' serverName='10.0.0.1'/>", "audio"),
-        ("<graphics type='spice'><gl enable='yes'/></graphics>", "gpu"),
-        ("<graphics type='egl-headless'/>", "gpu"),
-        ("<video><driver name='vhostuser'/></video>", "gpu"),
-        ("<graphics type='sdl'/>", "display"),
-        ("<graphics type='dbus' address='unix:path=x'/>", "display"),
-        ("<redirdev type='tcp'/>", "redirdev"),
-        ("<seclabel type='static'/>", "seclabel"),
-        ("<interface type='direct'><source dev='eth0' mode='passthrough'/></interface>", "passthrough"),
-        ("<interface type='vhostuser'><backend type='passt'/></interface>", "host-network"),
-        ("<interface type='vhostuser'><portForward proto='tcp'/></interface>", "host-network"),
-        ("<watchdog model='i6300esb' action='dump'/>", "coredump"),
-    ] {
-        let mut policy = shipped();
-        policy.libvirt.as_mut().unwrap().host_devices.retain(|granted| granted != "pci" || kind == "module");
-        let xml = inside(device);
-        let of = |policy: &Policy| check_domain_document(policy.libvirt.as_ref().unwrap(), &policy.paths, &xml);
-        let failure = of(&policy).expect_err(device);
-        assert_eq!(failure.kind, FailureKind::Denied, "{device}: {failure}");
-        assert!(failure.message.contains(&format!("{kind:?} in host-devices")), "{device}: {failure}");
-        // Granted, it passes: no other rule had a hand in it.
-        policy.libvirt.as_mut().unwrap().host_devices.extend([kind.to_owned(), "pci".to_owned()]);
-        of(&policy).unwrap_or_else(|failure| panic!("{device}: {failure}"));
     }
 }
 
@@ -385,85 +256,6 @@ fn what_libvirt_adds_by_itself_is_granted() {
     ] {
         check(&domain(inner)).expect_err(inner);
     }
-}
-
-/// libvirt 9.0 was seen to work at each of these for minutes, or to be ended by it.
-#[test]
-fn amounts_that_no_machine_has_are_refused() {
-    for inner in [
-        "<vcpu>4000000000</vcpu>",
-        "<vcpu current='1'>100000000</vcpu>",
-        "<iothreads>4294967290</iothreads>",
-        "<devices><disk type='file'><target dev='hdaaaa'/></disk></devices>",
-        "<devices><disk type='file'><target dev='sdaaaaaaaa' bus='scsi'/></disk></devices>",
-        "<devices><disk type='file'><address type='drive' controller='100000'/></disk></devices>",
-        "<devices><hostdev type='pci'><address type='drive' controller='100000'/></hostdev></devices>",
-        "<devices><controller type='pci' index='2000000000' model='pcie-root-port'/></devices>",
-        "<devices><controller type='virtio-serial' ports='2000000000'/></devices>",
-        "<devices><interface type='bridge'><driver name='vhost' queues='4000000000'/></interface></devices>",
-    ] {
-        let failure = check(&domain(inner)).expect_err(inner);
-        assert_eq!(failure.kind, FailureKind::Invalid, "{inner}: {failure}");
-        device(&format!("<domainsnapshot><domain>{inner}</domain></domainsnapshot>")).expect_err(inner);
-    }
-    for inner in [
-        "<vcpu current='1'>4096</vcpu><iothreads> 16 </iothreads>",
-        "<devices><interface type='bridge'><acpi index='16383'/></interface></devices>",
-        "<clock offset='timezone' timezone='Europe/Paris'/>",
-        "<devices><disk type='block'><target dev='xvdzzz12'/><address type='drive' controller='63'/></disk></devices>",
-    ] {
-        check(&domain(inner)).unwrap_or_else(|failure| panic!("{inner}: {failure}"));
-    }
-}
-
-/// What goes may name anything, but not any number.
-#[test]
-fn what_is_detached_is_bounded() {
-    let policy = shipped();
-    let detach = |xml: &str| {
-        let (on, domain) = (remotes_effect::types::Node::Here, "one-7".to_owned());
-        let effect =
-            remotes_effect::libvirt::Effect::DetachDevice { on, domain, xml: xml.to_owned(), scope: Scope::Live };
-        policy.check(&remotes_effect::Effect::Libvirt(effect))
-    };
-    detach("<disk type='file'><source file='/elsewhere'/></disk>").unwrap();
-    detach("<controller type='pci' index='2000000000'/>").unwrap_err();
-    detach("<disk").unwrap_err();
-}
-
-#[test]
-fn machines_do_not_come_before_their_host() {
-    for inner in [
-        "<cputune><vcpusched vcpus='0' scheduler='fifo' priority='99'/></cputune>",
-        "<cputune><emulatorsched scheduler='rr' priority='1'/></cputune>",
-        "<memoryBacking><locked/></memoryBacking>",
-        "<on_crash>coredump-restart</on_crash>",
-        "<on_crash> coredump-destroy</on_crash>",
-    ] {
-        let failure = check(&domain(inner)).expect_err(inner);
-        assert_eq!(failure.kind, FailureKind::Denied, "{inner}: {failure}");
-    }
-    check(&domain("<cputune><vcpusched vcpus='0' scheduler='batch'/></cputune><on_crash>restart</on_crash>")).unwrap();
-}
-
-#[test]
-fn documents_of_devices_are_bounded_too() {
-    let attributes: String = (0..300).map(|number| format!(" a{number}='x'")).collect();
-    for xml in [format!("<disk{attributes}/>"), format!("<disk>{}</disk>", " ".repeat(1 << 20))] {
-        let failure = device(&xml).unwrap_err();
-        assert_eq!(failure.kind, FailureKind::Invalid, "{failure}");
-    }
-}
-
-#[test]
-fn devices_and_snapshots_are_held_to_the_same() {
-    device("<disk type='file'><source file='/var/lib/one/datastores/0/1/disk.2'/></disk>").unwrap();
-    device("<disk type='file'><source file='/etc/shadow'/></disk>").unwrap_err();
-    device("<hostdev type='usb'/>").unwrap_err();
-    device("<domainsnapshot><name>snap-0</name></domainsnapshot>").unwrap();
-    device("<domainsnapshot><disks><disk name='vda' snapshot='external'><source file='/etc/x'/></disk></disks></domainsnapshot>")
-        .unwrap_err();
-    device("<!DOCTYPE d [<!ENTITY e '/etc/x'>]><disk/>").unwrap_err();
 }
 
 proptest! {
