@@ -1,17 +1,17 @@
 //! The stock driver `ovswitch_vxlan`: the bridges of the driver `ovswitch`, on the VXLANs of the driver `vxlan`.
 
 use remotes_sdk::links::Link;
-use remotes_sdk::network::{Nic, Vm};
+use remotes_sdk::network::Nic;
 use remotes_sdk::openvswitch::Bridge;
-use remotes_sdk::{Failure, Vnm, info, links};
+use remotes_sdk::{Failure, info, links};
 use vnm_common::settings::Settings;
-use vnm_common::switch::{self, Uplink};
-use vnm_common::{hooks, silent, vxlan};
+use vnm_common::switch::{Driver, Uplink};
+use vnm_common::vxlan;
 
-/// The driver.
-pub struct OvswitchVxlan;
+/// Bridges lead out by VXLANs.
+pub struct Vxlans;
 
-impl Uplink for OvswitchVxlan {
+impl Uplink for Vxlans {
     const DRIVER: &'static str = "ovswitch_vxlan";
     const FUNCTIONS: bool = false;
     const OWN: bool = true;
@@ -52,40 +52,7 @@ impl Uplink for OvswitchVxlan {
     }
 }
 
-impl Vnm for OvswitchVxlan {
-    const ACTIONS: &'static [&'static str] =
-        &["pre", "post", "clean", "update_sg", "update_nic", "vnet_create", "vnet_delete"];
-
-    fn pre(vm: String) -> Result<String, Failure> {
-        switch::pre::<Self>(&Vm::parse(&vm)?)?;
-        silent(hooks::run("pre", &[], &vm))
-    }
-
-    fn post(vm: String, deploy_id: String, host: String) -> Result<String, Failure> {
-        switch::post::<Self>(&Vm::parse(&vm)?, &deploy_id)?;
-        silent(hooks::run("post", &[&deploy_id, &host], &vm))
-    }
-
-    fn clean(vm: String, host: String) -> Result<String, Failure> {
-        switch::clean::<Self>(&Vm::parse(&vm)?)?;
-        silent(hooks::run("clean", &[&host], &vm))
-    }
-
-    fn update_sg(_vm: String, _deploy_id: String) -> Result<String, Failure> {
-        Err(switch::no_groups())
-    }
-
-    fn update_nic(vm: String, deploy_id: String, network: u32) -> Result<String, Failure> {
-        silent(switch::update_nic::<Self>(&Vm::parse(&vm)?, &deploy_id, network))
-    }
-
-    fn vnet_create(_id: u32, _network: String) -> Result<String, Failure> {
-        Ok(String::new())
-    }
-
-    fn vnet_delete(_id: u32, _network: String) -> Result<String, Failure> {
-        Ok(String::new())
-    }
-}
+/// The driver.
+pub type OvswitchVxlan = Driver<Vxlans>;
 
 remotes_sdk::export_vnm!(OvswitchVxlan);

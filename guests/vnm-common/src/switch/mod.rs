@@ -5,6 +5,7 @@
 //! transaction; a port's flows are exchanged in one step.
 
 mod clean;
+mod driver;
 mod flows;
 mod functions;
 mod ports;
@@ -19,8 +20,10 @@ use crate::host::bridge_of;
 use crate::settings::Settings;
 use crate::taps::Taps;
 
-pub use clean::clean;
-pub use update::update_nic;
+use clean::clean;
+use update::update_nic;
+
+pub use driver::Driver;
 
 /// The lock that the drivers of these bridges share. OpenNebula's own take none.
 const LOCK: &str = "ovswitch";
@@ -50,13 +53,13 @@ pub trait Uplink {
 }
 
 /// Makes the bridges that are missing, and plugs their uplinks in.
-pub fn pre<U: Uplink>(vm: &Vm) -> Result<(), Failure> {
+fn pre<U: Uplink>(vm: &Vm) -> Result<(), Failure> {
     locks::acquire(LOCK)?;
     connect::<U>(vm, None)
 }
 
 /// Sets the ports of the interfaces up: VLANs, size of packets, flows.
-pub fn post<U: Uplink>(vm: &Vm, deploy_id: &str) -> Result<(), Failure> {
+fn post<U: Uplink>(vm: &Vm, deploy_id: &str) -> Result<(), Failure> {
     if U::FUNCTIONS {
         functions::post(vm, U::DRIVER)?;
     }
@@ -76,7 +79,7 @@ pub fn post<U: Uplink>(vm: &Vm, deploy_id: &str) -> Result<(), Failure> {
 }
 
 /// Why a change of a security group fails: these bridges have none.
-pub fn no_groups() -> Failure {
+fn no_groups() -> Failure {
     const REASON: &str = "Security groups not supported for ovswitch";
     error!("{REASON}");
     Failure::unsupported(REASON)
