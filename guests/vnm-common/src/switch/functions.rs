@@ -4,7 +4,6 @@ use remotes_sdk::Failure;
 use remotes_sdk::network::Vm;
 use remotes_sdk::openvswitch::{Backing, Change, Column, PortColumns};
 
-use super::update::VLANS;
 use super::{apply, ensure_port, new_bridge, ports};
 use crate::functions::{self, Found};
 use crate::host::bridge_of;
@@ -27,7 +26,7 @@ pub fn post(vm: &Vm, driver: &str) -> Result<(), Failure> {
 /// Brings the functions of a network, and their representors, to what the network says now.
 pub fn update(vm: &Vm, driver: &str, network: u32) -> Result<(), Failure> {
     let settings = Settings::default();
-    for Found { device, function } in functions::update_nic(vm, driver, network, &VLANS)? {
+    for Found { device, function } in functions::update_nic(vm, driver, network, &ports::VLANS)? {
         if let (Some(bridge), Some(name)) = (bridge_of(device), &function.representor) {
             let changes = [columns(bridge, name, ports::changed(device, &settings)?)];
             apply(&changes, ports::is_tunnelled(device))?;

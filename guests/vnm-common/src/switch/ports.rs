@@ -8,6 +8,9 @@ use remotes_sdk::openvswitch::{Column, Ethertype, VlanMode};
 
 use crate::settings::Settings;
 
+/// Values of a network that its ports' VLANs depend on.
+pub const VLANS: [&str; 4] = ["VLAN_ID", "VLAN_TAGGED_ID", "CVLANS", "QINQ_TYPE"];
+
 /// A VLAN or a list of them, as a network has it.
 fn list(nic: &Nic, key: &str, given: Option<&str>) -> Result<Vec<u16>, Failure> {
     let Some(given) = given else { return Ok(Vec::new()) };

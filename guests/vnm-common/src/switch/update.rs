@@ -12,8 +12,6 @@ use crate::settings::Settings;
 use crate::taps::Taps;
 use crate::{bandwidth, update};
 
-/// Values of a network that its ports' VLANs depend on.
-pub(super) const VLANS: [&str; 4] = ["VLAN_ID", "VLAN_TAGGED_ID", "CVLANS", "QINQ_TYPE"];
 const UPLINKS: [&str; 2] = ["PHYDEV", "OUTER_VLAN_ID"];
 
 /// Brings ports, bandwidth and uplinks of a network's interfaces to what the network says now.
@@ -22,7 +20,7 @@ pub fn update_nic<U: Uplink>(vm: &Vm, deploy_id: &str, network: u32) -> Result<(
     let has = |keys: &[&str]| keys.iter().any(|key| old.contains_key(*key));
     let nics: Vec<&Nic> = vm.nics_of(U::DRIVER).filter(|nic| nic.network_id == Some(network)).collect();
     let settings = Settings::default();
-    if has(&VLANS) || has(&["MTU"]) {
+    if has(&ports::VLANS) || has(&["MTU"]) {
         set_ports(vm, &nics, deploy_id, old, &settings)?;
     }
     bandwidth::update_nic(vm, U::DRIVER, deploy_id, network)?;
@@ -48,7 +46,7 @@ fn set_ports(
     for nic in nics {
         let Some(bridge) = bridge_of(nic) else { continue };
         let mut columns = Vec::new();
-        if VLANS.iter().any(|key| old.contains_key(*key)) {
+        if ports::VLANS.iter().any(|key| old.contains_key(*key)) {
             columns.extend(ports::changed(nic, settings)?);
         }
         columns.extend(old.contains_key("MTU").then_some(Column::Mtu(nic.mtu)));
