@@ -5,6 +5,7 @@
 //! machine writes to both.
 
 use remotes_sdk::libvirt::{self, CopyTarget, Scope};
+use remotes_sdk::wait::retry_when;
 use remotes_sdk::{Explain, Failure, error, info};
 
 use super::disks::{Content, Disk, refuse_snapshots, survey};
@@ -12,6 +13,7 @@ use super::layout::{is_inside, items, mapped};
 use super::made::{self, Made, Note};
 use super::{Journey, copying, rollback};
 use crate::device::media;
+use crate::domain::passing;
 use crate::metadata::Metadata;
 
 /// A disk and the place that it moves to.
@@ -111,6 +113,23 @@ fn go(
         copying::pivot(journey, &disk.target, target).inspect_err(|failure| {
             error!("{} does not go over to {}: {}", disk.target, target.path, failure.message);
         })?;
+    }
+    all_there(journey, own)
+}
+
+/// The domain has every disk in its new place: what it has left behind is removed after this action, whatever the
+/// hypervisor has answered.
+fn all_there(journey: &Journey, own: &[&Disk]) -> Result<(), Failure> {
+    let places = retry_when(journey.tries, 1, passing, || copying::places(journey))?;
+    for disk in own {
+        let (wanted, place) = (mapped(journey, &disk.path), places.get(&disk.target));
+        if place != Some(&wanted) {
+            return Err(Failure::failed(format!(
+                "{} was moved to {wanted}, but the domain has it in {}",
+                disk.target,
+                place.map_or("no file", String::as_str)
+            )));
+        }
     }
     Ok(())
 }

@@ -161,6 +161,12 @@ pub fn sources(xml: &str) -> Vec<(String, String)> {
     disks.collect()
 }
 
+/// Nothing has been changed; a lock is gone with its action.
+pub fn untouched(call: &Call<()>) {
+    let locked = |effect: &Effect| matches!(effect, Effect::Locks(_));
+    assert!(call.done.iter().all(|(effect, _)| locked(effect) || !effect.changes()), "{:?}", call.names());
+}
+
 /// How the machine was moved.
 pub fn how(call: &Call<()>) -> Migration {
     let how = call.done.iter().find_map(|(effect, _)| match effect {

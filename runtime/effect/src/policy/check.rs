@@ -21,7 +21,7 @@ impl Policy {
             }
             Effect::Tools(effect) => self.check_tool(effect),
             Effect::Hooks(effect) => self.check_hook(effect),
-            Effect::Locks(locks::Effect::Acquire { name }) => self.check_lock(name),
+            Effect::Locks(locks::Effect::Acquire { name } | locks::Effect::TryAcquire { name }) => self.check_lock(name),
             Effect::Iptables(iptables) => match &self.iptables {
                 Some(grant) => grant.check(iptables),
                 None => Err(Failure::denied(
