@@ -70,7 +70,7 @@ fn is_own(journey: &Journey, disk: &Disk) -> bool {
 /// How a disk moves; none for a medium, which is copied as a file.
 fn planned<'d>(journey: &Journey, disk: &'d Disk) -> Option<Move<'d>> {
     let (format, block, shallow) = match &disk.content {
-        Content::Image(image) => (&*image.format, false, image.backing.is_some()),
+        Content::Image(image) => (&*image.format, false, image.base.is_some()),
         Content::Medium if !disk.removable => ("raw", false, false),
         Content::Volume => ("raw", true, false),
         Content::Medium | Content::Elsewhere => return None,

@@ -1,9 +1,9 @@
 //! The disks of a running machine, and what their files are.
 
 use remotes_sdk::filesystem::{self, Kind};
-use remotes_sdk::image::{self, Backing, Info};
+use remotes_sdk::image::{self, Info};
 use remotes_sdk::xml::{Document, Element};
-use remotes_sdk::{Failure, FailureKind, Place, clean, parent};
+use remotes_sdk::{Failure, FailureKind, Place, clean, name, parent};
 
 use super::Journey;
 
@@ -44,9 +44,19 @@ pub struct Image {
     pub path: String,
     pub format: String,
     pub size: u64,
-    pub backing: Option<Backing>,
+    pub base: Option<Base>,
     /// names of the snapshots inside
     pub snapshots: Vec<String>,
+}
+
+/// What an image is based on.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// where it is
+    pub path: String,
+    /// how the image names it
+    pub name: String,
+    pub format: String,
 }
 
 /// All disks of the description; drives without medium and storage by network are none of a move's business.
@@ -93,7 +103,7 @@ fn content(journey: &Journey, disk: Element<'_, '_>, path: &str) -> Result<Conte
         Kind::Symlink => return link(journey, &place),
         _ => return Err(Failure::invalid(format!("{path} is neither a file, a device nor a link"))),
     }
-    let image = image(&place)?;
+    let image = image(journey, path)?;
     let read_only = disk.first("readonly").is_some() || is_removable(disk);
     match read_only && image.format == "raw" {
         true => Ok(Content::Medium),
@@ -105,7 +115,7 @@ fn link(journey: &Journey, place: &Place) -> Result<Content, Failure> {
     let target = filesystem::read_link(place)?;
     if snapshot_folder(&place.path).is_some() {
         let path = below(parent(&place.path), &target);
-        return Ok(Content::Image(image(&journey.here(path))?));
+        return Ok(Content::Image(image(journey, &path)?));
     }
     match target.starts_with(VOLUMES) {
         true => Ok(Content::Volume),
@@ -113,18 +123,38 @@ fn link(journey: &Journey, place: &Place) -> Result<Content, Failure> {
     }
 }
 
-fn image(place: &Place) -> Result<Image, Failure> {
-    let info = image::inspect(place)?;
-    let path = clean(&place.path);
+fn image(journey: &Journey, path: &str) -> Result<Image, Failure> {
+    let path = straight(journey, clean(path))?;
+    let info = image::inspect(&journey.here(&*path))?;
     let (format, size, snapshots) = (info.format.clone(), info.virtual_size, info.snapshots.clone());
-    Ok(Image { backing: based_on(&path, info), path, format, size, snapshots })
+    Ok(Image { base: based_on(journey, &path, info)?, path, format, size, snapshots })
 }
 
 /// What the image at this path is based on.
-pub fn based_on(path: &str, info: Info) -> Option<Backing> {
-    let backing = below(parent(path), &info.backing_file?);
+pub fn based_on(journey: &Journey, path: &str, info: Info) -> Result<Option<Base>, Failure> {
+    let Some(name) = info.backing_file else { return Ok(None) };
+    let path = straight(journey, below(parent(path), &name))?;
     // What is not said is what is safe: a format is never guessed.
-    Some(Backing { path: backing, format: info.backing_format.unwrap_or_else(|| "raw".to_owned()) })
+    Ok(Some(Base { path, name, format: info.backing_format.unwrap_or_else(|| "raw".to_owned()) }))
+}
+
+/// A path without the link to itself that a folder of snapshots has, `disk.0.snap/disk.0.snap`, so that one name leads
+/// to a snapshot from within the folder and from above it.
+fn straight(journey: &Journey, mut path: String) -> Result<String, Failure> {
+    while let Some(folder) = snapshot_folder(&path)
+        && let own = format!("{folder}/{}", name(folder))
+        && let Some(below) = path.strip_prefix(&own).filter(|below| below.starts_with('/'))
+        && is_to_itself(journey, folder)?
+    {
+        path = format!("{folder}{below}");
+    }
+    Ok(path)
+}
+
+/// Whether a folder of snapshots has its link to itself.
+pub fn is_to_itself(journey: &Journey, folder: &str) -> Result<bool, Failure> {
+    let link = journey.here(format!("{folder}/{}", name(folder)));
+    Ok(kind(&link)? == Some(Kind::Symlink) && filesystem::read_link(&link)?.trim_end_matches('/') == ".")
 }
 
 /// A path that is written in this folder, from the root.
@@ -140,13 +170,17 @@ pub fn snapshot_folder(path: &str) -> Option<&str> {
     let mut end = 0;
     for name in path.split('/') {
         end += name.len();
-        let number = name.strip_prefix("disk.").and_then(|name| name.strip_suffix(".snap"));
-        if number.is_some_and(is_number) && end < path.len() {
+        if is_snapshot_folder(name) && end < path.len() {
             return Some(&path[..end]);
         }
         end += 1;
     }
     None
+}
+
+/// `disk.N.snap`
+pub fn is_snapshot_folder(name: &str) -> bool {
+    name.strip_prefix("disk.").and_then(|name| name.strip_suffix(".snap")).is_some_and(is_number)
 }
 
 /// `disk.N`

@@ -4,8 +4,9 @@ use remotes_effect::libvirt::{CopyTarget, Effect as E};
 use remotes_effect::{Effect, Executor};
 use remotes_sdk::testing::{Host, Image, Machine, Simulation, State};
 use remotes_sdk::types::Node;
-use remotes_sdk::{Failure, FailureKind};
+use remotes_sdk::{Failure, FailureKind, Vmm};
 use remotes_simulation::{Copying, Entry};
+use vmm_kvm::Kvm;
 
 use crate::fixture::{POLICY, UUID, host};
 use crate::migration::*;
@@ -54,7 +55,13 @@ fn disks_move_under_the_running_machine() {
     let last: Vec<_> = names.iter().rev().take(5).rev().copied().collect();
     assert_eq!(
         last,
-        ["libvirt.update-device", "libvirt.set-metadata", "libvirt.end-block-job", "libvirt.end-block-job", "libvirt.xml"]
+        [
+            "libvirt.update-device",
+            "libvirt.set-metadata",
+            "libvirt.end-block-job",
+            "libvirt.end-block-job",
+            "libvirt.xml"
+        ]
     );
     assert_eq!(call.count("libvirt.sync-time"), 0);
     call.value();
@@ -73,6 +80,69 @@ fn disks_move_under_the_running_machine() {
     });
     to_datastore(&host).value();
     assert_eq!(places(&host), in_folder(OTHER));
+}
+
+/// The header of an image in the machine's folder, and what is in there besides.
+fn based(host: &Host, folder: &str, name: &str) -> Option<String> {
+    host.simulation().here.files.file(&format!("{folder}/{name}")).unwrap().header().backing_file
+}
+
+/// However an image names what it is based on, it does so by a name that means the same wherever its folder is: the
+/// machine moves on, running or powered off.
+#[test]
+fn the_folder_can_be_moved_again() {
+    let on = |base: &str| Image {
+        backing_file: Some(base.to_owned()),
+        backing_format: Some("qcow2".into()),
+        ..Image::new("qcow2", 1 << 26)
+    };
+    for (first, top, written) in [
+        // The transfer drivers qcow2 and ssh, local, and what is left of a move by absolute names.
+        ("disk.0.snap/0", "disk.0.snap/x", "disk.0.snap/x"),
+        ("0", "x", "x"),
+        ("0", &*format!("{AT}/disk.0.snap/x"), "disk.0.snap/x"),
+        ("0", &*format!("{FOLDER}/disk.0.snap/disk.0.snap/x"), "disk.0.snap/x"),
+        ("0", "disk.0.snap/disk.0.snap//x", "disk.0.snap/disk.0.snap//x"),
+    ] {
+        let host = host(apart().here(|machine| {
+            machine.image(&format!("{AT}/disk.0.snap/x"), on(first)).image(&format!("{AT}/disk.0.snap/1"), on(top))
+        }));
+        let before = tree(&host.simulation().here, AT);
+        to_datastore(&host).value();
+        assert_eq!(based(&host, OTHER, "disk.0.snap/1").as_deref(), Some(written), "{top}");
+        assert_eq!(based(&host, OTHER, "disk.0.snap/x").as_deref(), Some(first), "{top}");
+        let paths = |tree: &std::collections::BTreeSet<String>, at: &str| -> Vec<_> {
+            tree.iter().map(|line| line.split(" Image").next().unwrap().replace(at, "")).collect()
+        };
+        assert_eq!(paths(&tree(&host.simulation().here, OTHER), OTHER), paths(&before, AT), "{top}");
+        // And back again.
+        host.change(|mut world| {
+            let at = remotes_sdk::at(AT);
+            world.execute(&Effect::Filesystem(remotes_effect::filesystem::Effect::Remove { at, recursive: true }));
+            world
+        });
+        let back = data("YES", "/var/lib/one//datastores/101/1", "").replace("datastores/101]]", "datastores/102]]");
+        host.call(|| Kvm::migrate(UUID.into(), "node1".into(), "node1".into(), 1, back)).value();
+        assert_eq!(places(&host), in_folder(AT));
+        assert_eq!(based(&host, AT, "disk.0.snap/1").as_deref(), Some(written), "{top}");
+    }
+}
+
+/// Without the folder's link to itself a snapshot is named from within.
+#[test]
+fn a_folder_of_snapshots_without_the_link_to_itself() {
+    let absolute = Image {
+        backing_file: Some(format!("{AT}/disk.0.snap/0")),
+        backing_format: Some("qcow2".into()),
+        ..Image::new("qcow2", 1 << 26)
+    };
+    let mut world = apart().here(|machine| machine.image(&format!("{AT}/disk.0.snap/1"), absolute));
+    let at = remotes_sdk::at(format!("{AT}/disk.0.snap/disk.0.snap"));
+    world.execute(&Effect::Filesystem(remotes_effect::filesystem::Effect::Remove { at, recursive: false }));
+    let host = host(world);
+    to_datastore(&host).value();
+    assert_eq!(based(&host, OTHER, "disk.0.snap/1").as_deref(), Some("0"));
+    assert!(!host.simulation().here.exists(&format!("{OTHER}/disk.0.snap/disk.0.snap")));
 }
 
 #[test]

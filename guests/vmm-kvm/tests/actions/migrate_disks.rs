@@ -63,6 +63,33 @@ impl ChangeXml for Simulation {
     }
 }
 
+/// The transfer driver ssh lays a disk so whose changes are copied to a replica.
+#[test]
+fn a_disk_with_a_replica_moves() {
+    let top = Image {
+        backing_file: Some("disk.3.snap/base".into()),
+        backing_format: Some("qcow2".into()),
+        ..Image::new("qcow2", 1 << 26)
+    };
+    let world = apart().here(|machine| {
+        machine
+            .image(&format!("{AT}/disk.3.snap/base"), Image::new("qcow2", 1 << 26))
+            .image(&format!("{AT}/disk.3.snap/base.1"), top.clone())
+            .link(&format!("{AT}/disk.3.snap/disk.3.snap"), ".")
+            .link(&format!("{AT}/disk.3"), "disk.3.snap/base.1")
+    });
+    let disk = format!(
+        "<disk type='file' device='disk'><driver type='qcow2'/><source file='{FOLDER}/disk.3.snap/base.1'/>\
+         <target dev='vdd'/></disk></devices>"
+    );
+    let host = host(world.change_xml(|xml| xml.replace("</devices>", &disk)));
+    let before = trees(&host).0;
+    let call = to_host(&host, "NO");
+    assert_eq!(how(&call).disks, ["vda", "vdb", "vdd"]);
+    call.value();
+    assert_eq!(trees(&host), (before.clone(), before));
+}
+
 /// Nor is one without a context.
 #[test]
 fn a_folder_without_descriptions_is_no_reason_to_fail() {
