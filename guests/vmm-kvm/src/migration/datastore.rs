@@ -8,7 +8,7 @@ use remotes_sdk::libvirt::{self, CopyTarget, Scope};
 use remotes_sdk::wait::retry_when;
 use remotes_sdk::{Explain, Failure, error, info};
 
-use super::disks::{Content, Disk, refuse_snapshots, survey};
+use super::disks::{Content, Disk, refuse_snapshots, refuse_strays, survey};
 use super::layout::{is_inside, items, mapped};
 use super::made::{self, Made, Note};
 use super::{Journey, copying, rollback};
@@ -26,6 +26,8 @@ struct Move<'d> {
 pub fn run(journey: &Journey) -> Result<(), Failure> {
     let xml = libvirt::xml(&journey.source, &journey.id)?;
     let disks = survey(journey, &xml)?;
+    let earlier = Note::read(journey)?;
+    refuse_strays(journey, &disks, earlier.other_goal.as_deref())?;
     let own: Vec<&Disk> = disks.iter().filter(|disk| is_own(journey, disk)).collect();
     let metadata = Metadata::of(&journey.source, &journey.id).or_warn("the metadata keep the old datastore").flatten();
     let is_noted = metadata.as_ref().is_none_or(|metadata| metadata.names(&journey.to));
@@ -40,7 +42,7 @@ pub fn run(journey: &Journey) -> Result<(), Failure> {
     }))?;
     let moves: Vec<Move<'_>> = own.iter().filter_map(|disk| planned(journey, disk)).collect();
     let items = items(journey, &xml, &own)?;
-    end_earlier(journey, &moves)?;
+    end_earlier(journey, &earlier, &moves)?;
     let made = Made::begin(journey, &items, false)?;
     made.make(journey, &items)?;
     let mut copies = Vec::new();
@@ -80,8 +82,7 @@ fn planned<'d>(journey: &Journey, disk: &'d Disk) -> Option<Move<'d>> {
 }
 
 /// Copies that an interrupted action has left running. One that is not such a copy is somebody else's.
-fn end_earlier(journey: &Journey, moves: &[Move<'_>]) -> Result<(), Failure> {
-    let earlier = Note::read(journey)?;
+fn end_earlier(journey: &Journey, earlier: &Note, moves: &[Move<'_>]) -> Result<(), Failure> {
     for Move { disk, target, .. } in moves {
         if earlier.paths.contains(&target.path) {
             copying::give_up(journey, &disk.target)?;

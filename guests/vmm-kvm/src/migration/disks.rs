@@ -6,6 +6,7 @@ use remotes_sdk::xml::{Document, Element};
 use remotes_sdk::{Failure, FailureKind, Place, clean, name, parent};
 
 use super::Journey;
+use super::layout::is_inside;
 
 /// Where LVM's datastores have their volumes: `vg-one-` and the datastore's id.
 pub const VOLUMES: &str = "/dev/vg-one-";
@@ -204,6 +205,36 @@ pub fn refuse_snapshots<'a>(images: impl IntoIterator<Item = &'a Image>) -> Resu
             image.snapshots.join(", ")
         ))),
     }
+}
+
+/// Refuses a machine that has a disk in its folder of a third datastore: a move to there has happened, and oned knows
+/// nothing of it. Nobody would move that disk, but what oned holds for its folder is removed.
+pub fn refuse_strays(journey: &Journey, disks: &[Disk], other_goal: Option<&str>) -> Result<(), Failure> {
+    let stray = disks.iter().find_map(|disk| {
+        let noted = other_goal.filter(|goal| is_inside(goal, &disk.path));
+        Some((disk, noted.or_else(|| third_folder(journey, &disk.path))?))
+    });
+    match stray {
+        None => Ok(()),
+        Some((disk, folder)) => Err(Failure::invalid(format!(
+            "{} is in {folder}, where an earlier migration has moved it, and neither in {} nor in {}; nothing was touched: \
+             repeat the migration to that datastore, so that OpenNebula learns where the machine is",
+            disk.target, journey.from, journey.to
+        ))),
+    }
+}
+
+/// The machine's folder in a datastore that it neither leaves nor goes to, where the path leads into one.
+fn third_folder<'p>(journey: &Journey, path: &'p str) -> Option<&'p str> {
+    let machine = journey.vm_id.to_string();
+    [&journey.from, &journey.to].into_iter().find_map(|known| {
+        let location = parent(parent(known));
+        let mut names = path.strip_prefix(location)?.strip_prefix('/')?.splitn(3, '/');
+        let (datastore, folder, _) = (names.next()?, names.next()?, names.next()?);
+        let found = &path[..location.len() + datastore.len() + folder.len() + 2];
+        let third = is_number(datastore) && folder == machine && found != journey.from && found != journey.to;
+        third.then_some(found)
+    })
 }
 
 /// What is at a place, as far as anything is.

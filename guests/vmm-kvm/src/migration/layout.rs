@@ -19,20 +19,14 @@ const MAX_BASES: usize = 200;
 #[derive(Debug, Clone)]
 pub enum Item {
     /// a copy of what is at the first path
-    Copy {
-        source: String,
-        path: String,
-    },
+    Copy { source: String, path: String },
     /// an empty image
-    Image {
-        path: String,
-        format: String,
-        size: u64,
-        backing: Option<Backing>,
-    },
+    Image { path: String, format: String, size: u64, backing: Option<Backing> },
     Link {
         path: String,
         target: String,
+        /// what the link that it is a copy of leads to
+        old: String,
     },
 }
 
@@ -141,8 +135,8 @@ fn links(journey: &Journey) -> Result<Vec<Item>, Failure> {
     for name in filesystem::entries(&journey.here(&*journey.from))?.into_iter().filter(|name| is_disk(name)) {
         let path = format!("{}/{name}", journey.from);
         if kind(&journey.here(&*path))? == Some(Kind::Symlink) {
-            let target = filesystem::read_link(&journey.here(&*path))?;
-            links.push(Item::Link { path: mapped(journey, &path), target: moved_target(journey, &target) });
+            let old = filesystem::read_link(&journey.here(&*path))?;
+            links.push(Item::Link { path: mapped(journey, &path), target: moved_target(journey, &old), old });
         }
     }
     Ok(links)
@@ -223,8 +217,8 @@ fn older(
         let path = mapped(journey, &source);
         match kind(&journey.here(&*source))? {
             Some(Kind::Symlink) => {
-                let target = filesystem::read_link(&journey.here(&*source))?;
-                links.push(Item::Link { path, target: moved_target(journey, &target) });
+                let old = filesystem::read_link(&journey.here(&*source))?;
+                links.push(Item::Link { path, target: moved_target(journey, &old), old });
             }
             Some(_) => items.push(Item::Copy { source, path }),
             None => {}

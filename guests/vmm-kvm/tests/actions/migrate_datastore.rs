@@ -2,7 +2,7 @@
 
 use remotes_effect::libvirt::{CopyTarget, Effect as E};
 use remotes_effect::{Effect, Executor};
-use remotes_sdk::testing::{Host, Image, Machine, Simulation, State};
+use remotes_sdk::testing::{Call, Host, Image, Machine, Simulation, State};
 use remotes_sdk::types::Node;
 use remotes_sdk::{Failure, FailureKind, Vmm};
 use remotes_simulation::{Copying, Entry};
@@ -162,6 +162,8 @@ fn volumes_and_linked_media_move_too() {
                 .entry("/dev/vg-one-101/lv-one-1-3", Entry::BlockDevice(1 << 20))
                 .entry("/dev/vg-one-102/lv-one-1-3", Entry::BlockDevice(1 << 20))
                 .link(&format!("{AT}/disk.3"), "/dev/vg-one-101/lv-one-1-3")
+                // The transfer driver fs_lvm_ssh brings the folder as it is.
+                .link(&format!("{OTHER}/disk.3"), "/dev/vg-one-101/lv-one-1-3")
                 .link(&format!("{AT}/disk.4"), "/var/lib/one/datastores/100/iso")
                 .file("/var/lib/one/datastores/100/iso", "iso")
                 .file(&format!("{AT}/disk.6"), "read only")
@@ -313,6 +315,57 @@ fn images_that_cannot_move_are_refused_before_anything_is_changed() {
         assert!(call.failure().message.contains(says), "{:?}", call.failure());
         untouched(&call);
     }
+}
+
+/// Before which effect one disk has gone over, and the other one has not.
+fn last_pivot(call: &Call<()>) -> usize {
+    call.done.iter().rposition(|(effect, _)| effect.name() == "libvirt.end-block-job").unwrap()
+}
+
+/// A move has come to its end and its answer was lost; then the machine is to move to a third datastore, from where it no
+/// longer is.
+#[test]
+fn a_machine_that_is_in_a_third_datastore_is_not_moved() {
+    let third = "/var/lib/one//datastores/103/1";
+    // As a whole, and killed when one disk of it had gone over.
+    for disks in [2, 1] {
+        let host = host(apart());
+        if disks == 1 {
+            host.stop_before(last_pivot(&to_datastore(&self::host(apart()))));
+        }
+        to_datastore(&host);
+        let before = (places(&host), trees(&host).0);
+        let call = migrate(&host, third, "node1", "YES", "");
+        assert_eq!(call.failure().kind, FailureKind::Invalid);
+        let says = format!("vda is in {OTHER}, where an earlier migration has moved it");
+        assert!(call.failure().message.contains(&says), "{:?}", call.failure());
+        untouched(&call);
+        assert_eq!((places(&host), trees(&host).0), before);
+        // To where it is it moves still, and from there on.
+        to_datastore(&host).value();
+        assert_eq!(places(&host), in_folder(OTHER));
+        let on = data("YES", third, "").replace("datastores/101]]", "datastores/102]]");
+        host.call(|| Kvm::migrate(UUID.into(), "node1".into(), "node1".into(), 1, on)).value();
+        assert_eq!(places(&host), in_folder("/var/lib/one/datastores/103/1"));
+    }
+    // Nor to another host.
+    let host = host(apart());
+    to_datastore(&host).value();
+    let call = to_host(&host, "NO");
+    assert!(call.failure().message.contains(&format!("is in {OTHER}")), "{:?}", call.failure());
+    untouched(&call);
+}
+
+/// The note of a move tells as well, wherever that led to.
+#[test]
+fn a_disk_where_an_earlier_move_was_to_is_not_left_behind() {
+    let elsewhere = "/var/lib/one/datastores/other/machine";
+    let host = host(apart());
+    host.stop_before(last_pivot(&migrate(&self::host(apart()), elsewhere, "node1", "YES", "")));
+    migrate(&host, elsewhere, "node1", "YES", "");
+    let call = to_datastore(&host);
+    assert!(call.failure().message.contains(&format!("vda is in {elsewhere}")), "{:?}", call.failure());
+    untouched(&call);
 }
 
 #[test]
