@@ -93,6 +93,12 @@ pub fn is_removable(disk: Element<'_, '_>) -> bool {
     matches!(disk.attribute("device"), Some("cdrom" | "floppy"))
 }
 
+/// Whether the disk is one without a header: what it begins with is the guest's, and says nothing. libvirt takes one
+/// whose format is not given for that, too.
+pub fn is_raw(disk: Element<'_, '_>) -> bool {
+    matches!(disk.first("driver").and_then(|driver| driver.attribute("type")), None | Some("raw"))
+}
+
 fn content(journey: &Journey, disk: Element<'_, '_>, path: &str) -> Result<Content, Failure> {
     if path.starts_with("/dev/") {
         return Ok(Content::Elsewhere);
@@ -101,10 +107,10 @@ fn content(journey: &Journey, disk: Element<'_, '_>, path: &str) -> Result<Conte
     match filesystem::stat(&place)?.kind {
         Kind::File => {}
         Kind::BlockDevice => return Ok(Content::Elsewhere),
-        Kind::Symlink => return link(journey, &place),
+        Kind::Symlink => return link(journey, disk, &place),
         _ => return Err(Failure::invalid(format!("{path} is neither a file, a device nor a link"))),
     }
-    let image = image(journey, path)?;
+    let image = image(journey, disk, path)?;
     let read_only = disk.first("readonly").is_some() || is_removable(disk);
     match read_only && image.format == "raw" {
         true => Ok(Content::Medium),
@@ -112,11 +118,11 @@ fn content(journey: &Journey, disk: Element<'_, '_>, path: &str) -> Result<Conte
     }
 }
 
-fn link(journey: &Journey, place: &Place) -> Result<Content, Failure> {
+fn link(journey: &Journey, disk: Element<'_, '_>, place: &Place) -> Result<Content, Failure> {
     let target = filesystem::read_link(place)?;
     if snapshot_folder(&place.path).is_some() {
         let path = below(parent(&place.path), &target);
-        return Ok(Content::Image(image(journey, &path)?));
+        return Ok(Content::Image(image(journey, disk, &path)?));
     }
     match target.starts_with(VOLUMES) {
         true => Ok(Content::Volume),
@@ -124,8 +130,17 @@ fn link(journey: &Journey, place: &Place) -> Result<Content, Failure> {
     }
 }
 
-fn image(journey: &Journey, path: &str) -> Result<Image, Failure> {
+fn image(journey: &Journey, disk: Element<'_, '_>, path: &str) -> Result<Image, Failure> {
     let path = straight(journey, clean(path))?;
+    if is_raw(disk) {
+        let found = filesystem::stat(&journey.here(&*path))?;
+        return match found.kind {
+            Kind::File => {
+                Ok(Image { path, format: "raw".to_owned(), size: found.size, base: None, snapshots: Vec::new() })
+            }
+            kind => Err(Failure::invalid(format!("{path}: expected the file of a raw disk, found {kind:?}"))),
+        };
+    }
     let info = image::inspect(&journey.here(&*path))?;
     let (format, size, snapshots) = (info.format.clone(), info.virtual_size, info.snapshots.clone());
     Ok(Image { base: based_on(journey, &path, info)?, path, format, size, snapshots })

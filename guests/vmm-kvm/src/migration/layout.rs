@@ -188,6 +188,10 @@ fn bases(journey: &Journey, image: &Image, items: &mut Vec<Item>) -> Result<(), 
     for _ in 0..MAX_BASES {
         let Some(base) = below.filter(|base| is_inside(&journey.from, &base.path)) else { return Ok(()) };
         items.push(Item::Copy { path: mapped(journey, &base.path), source: base.path.clone() });
+        // What that begins with is a guest's.
+        if base.format == "raw" {
+            return Ok(());
+        }
         let info = image::inspect(&journey.here(&*base.path))?;
         if journey.from != journey.to && info.backing_file.as_ref().is_some_and(|it| is_inside(&journey.from, it)) {
             return Err(Failure::unsupported(format!(
