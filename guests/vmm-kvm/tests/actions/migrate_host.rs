@@ -272,6 +272,22 @@ fn a_machine_on_both_hosts_is_where_its_processors_run() {
     }
 }
 
+/// With post-copy the machine goes on there before all of its memory has come; what is left here must not be ended.
+#[test]
+fn a_machine_whose_memory_still_comes_from_here_is_left_alone() {
+    let postcopy = Failure::failed("Requested operation is not valid: cannot abort migration in post-copy mode");
+    let world = doubled(together(), State::Paused, State::Running);
+    let host = host((1..=2).fold(world, |world, nth| world.failing("libvirt.abort-job", nth, postcopy.clone())));
+    let call = to_host(&host, "YES");
+    assert_eq!(call.failure().kind, FailureKind::Busy);
+    assert!(call.failure().message.contains("may still come from this host"), "{:?}", call.failure());
+    assert_eq!(call.count("libvirt.destroy"), 0);
+    assert_eq!(states(&host), (Some(State::Paused), Some(State::Running)));
+    // When it has come, the repeat ends it.
+    to_host(&host, "YES").value();
+    assert_eq!(states(&host), (None, Some(State::Running)));
+}
+
 #[test]
 fn the_front_end_moves_it_alike() {
     for (shared, world) in [("YES", together()), ("NO", apart())] {
