@@ -23,7 +23,7 @@ impl Effect {
             Self::Hooks(hooks::Effect::Entries { .. }) => false,
             Self::Hooks(hooks::Effect::Run { .. }) => true,
             // A lock is gone with the action, and a plan must not wait for one.
-            Self::Locks(locks::Effect::Acquire { .. }) => true,
+            Self::Locks(locks::Effect::Acquire { .. } | locks::Effect::TryAcquire { .. }) => true,
             Self::Iptables(iptables::Effect::Chains { .. } | iptables::Effect::Sets { .. }) => false,
             Self::Iptables(
                 iptables::Effect::Apply { .. }

@@ -137,6 +137,7 @@ fn what_the_drivers_do_is_granted() {
         Effect::Links(Links::Remove { name: "eth1.77".into() }),
         Effect::Hooks(hooks::Effect::Entries { action: "post".into() }),
         Effect::Locks(locks::Effect::Acquire { name: "vnmmad::sgdriver".into() }),
+        Effect::Locks(locks::Effect::TryAcquire { name: "vnmmad::sgdriver".into() }),
     ];
     let policy = policy("");
     for effect in granted {
@@ -198,6 +199,7 @@ fn names_that_inject_are_invalid() {
         Effect::Links(Links::MakeBridge { bridge: Bridge { name: "br0 up".into(), settings: vec![] } }),
         Effect::Links(Links::Remove { name: "../eth0".into() }),
         Effect::Locks(locks::Effect::Acquire { name: "vnmmad::../../etc/x".into() }),
+        Effect::Locks(locks::Effect::TryAcquire { name: "vnmmad::../../etc/x".into() }),
         Effect::Hooks(hooks::Effect::Run {
             action: "post".into(),
             name: "../pre".into(),
@@ -325,6 +327,7 @@ fn without_tables_everything_is_denied() {
         address_set("one-1", "10.0.0.0/8"),
         Effect::Hooks(hooks::Effect::Entries { action: "post".into() }),
         Effect::Locks(locks::Effect::Acquire { name: "vnmmad::sgdriver".into() }),
+        Effect::Locks(locks::Effect::TryAcquire { name: "vnmmad::sgdriver".into() }),
     ] {
         let failure = policy.check(&effect).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Denied, "{effect:?}");

@@ -21,7 +21,7 @@ use crate::network::locks::Locks;
 use crate::network::way::{Network, Ways};
 use crate::remote::Hosts;
 use crate::ssh::{REMOTE_DIRECTORY, Ssh};
-use crate::tools::Tools;
+use crate::tools::{Tools, ungranted};
 use crate::transfer::{Between, Transfer};
 
 /// Takes one line of the driver's log.
@@ -129,6 +129,11 @@ impl Machine {
                 Answer::Image(image::Executor::execute(&mut executor, effect))
             }
             Effect::Tools(effect) => {
+                if let (tools::Effect::Available { tool, .. }, Some(actions)) = (effect, &self.actions)
+                    && let Some(line) = ungranted(&self.policy, actions, tool)
+                {
+                    (self.log)(Level::Warning, &line);
+                }
                 let mut executor = Tools::new(&self.policy, &self.tree, self.deadline);
                 Answer::Tools(tools::Executor::execute(&mut executor, effect))
             }

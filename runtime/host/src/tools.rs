@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use remotes_effect::deadline::Deadline;
+use remotes_effect::network::names;
 use remotes_effect::policy::{ArgumentPattern, Policy, ToolGrant};
 use remotes_effect::tools::{Executor, Outcome};
 use remotes_effect::types::{Failure, Node};
@@ -93,6 +94,20 @@ impl Executor for Tools<'_> {
             .run(self.deadline)
             .map_err(|failure| Failure { message: format!("{}: {}", shown(tool), failure.message), ..failure })
     }
+}
+
+/// What there is to say of a tool that a policy does not grant, where a program of its name lies beside the driver's
+/// actions: whoever has put it there takes it for one that is run.
+pub(crate) fn ungranted(policy: &Policy, actions: &Path, tool: &str) -> Option<String> {
+    if policy.tools.contains_key(tool) || names::hook(tool).is_err() {
+        return None;
+    }
+    let path = actions.join(tool);
+    let is_program = path.is_file() && rustix::fs::access(&path, Access::EXEC_OK).is_ok();
+    is_program.then(|| {
+        let (path, tool) = (shown(&path), shown(tool));
+        format!("{path} is not run: a table [tools.{tool:?}] in the driver's policy, with its path and arguments, would allow it")
+    })
 }
 
 fn sudo(tool: &str) -> Result<PathBuf, Failure> {

@@ -98,6 +98,29 @@ fn a_base_is_named_as_opennebula_names_it() {
     assert_eq!(seen_by_qemu(&world, "ds/0/disk.snap/1").len(), 2);
 }
 
+/// A folder that moves as a whole takes along what its images are based on.
+#[test]
+fn a_relative_base_stays_relative() {
+    let world = world();
+    world.folder("ds/0/1/disk.0.snap").link("ds/0/1/disk.0.snap/disk.0.snap", ".");
+    let mut machine = machine(&world);
+    let folder = |name: &str| format!("ds/0/1/{name}");
+    done(&mut machine, create(&world, &folder("disk.0.snap/0"), "qcow2", Some(1 << 20), None));
+    let mut top = |name: &str, base: &str, written: &str| {
+        done(&mut machine, create(&world, &folder(name), "qcow2", None, Some((base, "qcow2"))));
+        let info = info(&mut machine, &world, &folder(name));
+        assert_eq!((info.backing_file.as_deref(), info.virtual_size), (Some(written), 1 << 20));
+    };
+    top("disk.0.snap/1", "disk.0.snap/0", "disk.0.snap/0");
+    top("disk.0.snap/2", "1", "1");
+    top("disk.1", "./disk.0.snap//disk.0.snap/1", "disk.0.snap/disk.0.snap/1");
+    world.link("ds/0/1/disk.0", "disk.0.snap/1");
+    std::fs::rename(world.path.join("ds/0/1"), world.path.join("ds/0/2")).unwrap();
+    for (name, layers) in [("disk.0", 2), ("disk.0.snap/1", 2), ("disk.0.snap/2", 3), ("disk.1", 3)] {
+        assert_eq!(seen_by_qemu(&world, &format!("ds/0/2/{name}")).len(), layers, "{name}");
+    }
+}
+
 #[test]
 fn what_cannot_be_based_on_it_is_not_made() {
     let world = world();
@@ -121,7 +144,16 @@ fn what_cannot_be_based_on_it_is_not_made() {
         (world.at("ds/0/way-out/base"), "qcow2", K::Denied),
         (world.at("ds/0/../../out/base"), "qcow2", K::Denied),
         ("json:{}".to_owned(), "qcow2", K::Invalid),
-        ("relative".to_owned(), "qcow2", K::Invalid),
+        ("nbd:localhost:1".to_owned(), "qcow2", K::Invalid),
+        ("./nbd:localhost:1".to_owned(), "qcow2", K::Invalid),
+        (String::new(), "qcow2", K::Invalid),
+        (".".to_owned(), "qcow2", K::Invalid),
+        ("gone".to_owned(), "qcow2", K::NotFound),
+        ("folder".to_owned(), "qcow2", K::Invalid),
+        ("hostile".to_owned(), "qcow2", K::Denied),
+        ("way-out/base".to_owned(), "qcow2", K::Denied),
+        ("../1/base".to_owned(), "qcow2", K::Denied),
+        ("folder/../../../out/base".to_owned(), "qcow2", K::Denied),
         (world.at("ds/0/hostile"), "qcow2", K::Denied),
         (world.at("ds/0/protocol"), "qcow2", K::Denied),
         (world.at("ds/0/broken"), "qcow2", K::NotFound),

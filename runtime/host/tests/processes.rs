@@ -5,15 +5,18 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use remotes_effect::deadline::Deadline;
+use remotes_effect::log::Level;
 use remotes_effect::policy::{ArgumentPattern, Limits, Pattern, Policy, ToolGrant};
 use remotes_effect::tools::{Answer as A, Effect as E, Outcome};
 use remotes_effect::types::{FailureKind as K, Node};
 use remotes_effect::{Answer, Effect, Executor as _};
 use remotes_host::process::Process;
+use remotes_host::{Machine, Surroundings};
 use support::{Sandbox, done, refused};
 
 fn long() -> Deadline {
@@ -178,6 +181,38 @@ fn tools_and_arguments_that_are_not_granted() {
     let mut machine = world.machine(&[]);
     assert_eq!(refused(&mut machine, run(&[])), K::Denied);
     assert_eq!(done(&mut machine, available()), Answer::Tools(A::Available(Ok(false))));
+}
+
+/// A transfer driver's hook that was laid beside the actions, and never got into the policy.
+#[test]
+fn a_program_that_nobody_has_granted_is_named() {
+    let world = Sandbox::new();
+    program(&world, 0o755);
+    world.file("bin/data", "no program").folder("bin/folder");
+    let said = |policy: Policy, tool: &str| {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let log = lines.clone();
+        let surroundings = Surroundings {
+            policy: Arc::new(policy),
+            tree: world.path.clone(),
+            deadline: long(),
+            libvirt_server: "/nonexistent/remotes-libvirt".into(),
+            log: Box::new(move |level, text| log.lock().unwrap().push((level, text.to_owned()))),
+        };
+        let mut machine = Machine::new(surroundings).with_actions(world.path.join("bin"));
+        let effect = E::Available { on: Node::Here, tool: tool.to_owned() };
+        let granted = matches!(done(&mut machine, effect), Answer::Tools(A::Available(Ok(true))));
+        (granted, std::mem::take(&mut *lines.lock().unwrap()))
+    };
+    let line = format!(
+        "{} is not run: a table [tools.\"tool\"] in the driver's policy, with its path and arguments, would allow it",
+        world.at("bin/tool")
+    );
+    assert_eq!(said(Policy::default(), "tool"), (false, vec![(Level::Warning, line)]));
+    assert_eq!(said(tool("$REMOTES/bin/tool".into(), &[&["..."]]), "tool"), (true, vec![]));
+    for other in ["data", "folder", "gone", "../bin/tool", "", "."] {
+        assert_eq!(said(Policy::default(), other), (false, vec![]), "{other}");
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub fn describe(effect: &Effect) -> String {
         Effect::Tools(tools::Effect::Available { tool, .. }) => shown(tool),
         Effect::Tools(tools::Effect::Run { tool, arguments, stdin, .. }) => of_run(tool, arguments, stdin),
         Effect::Hooks(effect) => network::of_hooks(effect),
-        Effect::Locks(locks::Effect::Acquire { name }) => shown(name),
+        Effect::Locks(locks::Effect::Acquire { name } | locks::Effect::TryAcquire { name }) => shown(name),
         Effect::Iptables(effect) => network::of_iptables(effect),
         Effect::Links(effect) => network::of_links(effect),
         Effect::Openvswitch(effect) => openvswitch::of_switch(effect),

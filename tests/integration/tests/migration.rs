@@ -191,8 +191,16 @@ fn to_another_datastore_of_the_same_host() {
     let guest = hosts.on_own_storage(13);
     let target = hosts.pair.own().join("1/13");
     let document = Hosts::document(&guest, "NO", &target);
-    let mut command = hosts.command("migrate", &Hosts::arguments(&guest, FROM));
-    Outcome::of(&mut command, &document).succeeded("");
+    let migrate = || Outcome::of(&mut hosts.command("migrate", &Hosts::arguments(&guest, FROM)), &document);
+    // While another one is at it, nothing happens.
+    let lock = fs::OpenOptions::new().create(true).append(true).open("/tmp/onevnm-migrate-13-lock").unwrap();
+    lock.lock().unwrap();
+    let refused = migrate();
+    refused.failed(1);
+    assert!(refused.info().contains("a migration of this machine still runs"), "{refused:?}");
+    assert!(!hosts.pair.own_of(Side::Source).join("1/13").exists());
+    drop(lock);
+    migrate().succeeded("");
     assert_eq!(hosts.runs_at(&guest), [Side::Source]);
     let blocks = virsh(&hosts.pair.source, &["domblklist", &guest.name]);
     assert!(blocks.stdout.contains(target.join("disk.0").to_str().unwrap()), "{blocks:?}");
@@ -200,6 +208,72 @@ fn to_another_datastore_of_the_same_host() {
         virsh(&hosts.pair.source, &["metadata", &guest.name, "--uri", "http://opennebula.org/xmlns/libvirt/1.0"]);
     assert!(metadata.stdout.contains(target.to_str().unwrap()), "{metadata:?}");
     end(&hosts, &guest);
+}
+
+/// Images that are based on one another move under the running machine to another datastore, then with it to another
+/// host, and then with their folder when nothing runs: each time they find each other.
+#[test]
+fn snapshots_that_are_files_go_wherever_their_folder_goes() {
+    let hosts = hosts();
+    let own = hosts.pair.own_of(Side::Source);
+    let folder = own.join("0/14");
+    let guest = Guest::in_folder(&folder, 14).unwrap().with_qcow2().unwrap();
+    // As tm/qcow2 lays it: the folder links to itself, so that one name leads to a snapshot from both folders.
+    let snapshots = folder.join("disk.0.snap");
+    fs::create_dir(&snapshots).unwrap();
+    std::os::unix::fs::symlink(".", snapshots.join("disk.0.snap")).unwrap();
+    fs::rename(folder.join("disk.0"), snapshots.join("0")).unwrap();
+    for (name, base) in [("1", "disk.0.snap/0"), ("2", "disk.0.snap/1")] {
+        qemu_img(&snapshots, &["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, name]);
+    }
+    std::os::unix::fs::symlink("disk.0.snap/2", folder.join("disk.0")).unwrap();
+    let guest = hosts.run(guest, 14);
+    let layers = |folder: &Path| {
+        for name in ["disk.0", "disk.0.snap/2"] {
+            let path = folder.join(name).display().to_string();
+            let chain = qemu_img(folder, &["info", "-U", "--backing-chain", "--output=json", &path]);
+            let chain: Vec<serde_json::Value> = serde_json::from_slice(&chain).unwrap();
+            let names: Vec<_> = chain.iter().map(|layer| layer["backing-filename"].as_str()).collect();
+            assert_eq!(names, [Some("disk.0.snap/1"), Some("disk.0.snap/0"), None], "{path}");
+        }
+    };
+
+    // To another datastore, and on to a third.
+    let mut at = guest.clone();
+    for datastore in ["1", "2"] {
+        let target = hosts.pair.own().join(format!("{datastore}/14"));
+        let mut command = hosts.command("migrate", &Hosts::arguments(&guest, FROM));
+        Outcome::of(&mut command, &Hosts::document(&at, "NO", &target)).succeeded("");
+        layers(&own.join(format!("{datastore}/14")));
+        // What is left is the transfer driver's to remove; QEMU goes on writing into the console.
+        let old = own.join(at.folder.strip_prefix(hosts.pair.own()).unwrap());
+        fs::rename(&old, old.with_extension("old")).unwrap();
+        at = guest.seen_in(&target);
+    }
+    assert_eq!(hosts.runs_at(&guest), [Side::Source]);
+
+    // To the other host.
+    fs::create_dir_all(hosts.pair.own_of(Side::Destination).join("0/14")).unwrap();
+    hosts.migrate(&at, "NO").succeeded("");
+    assert_eq!(hosts.runs_at(&guest), [Side::Destination]);
+    let there = hosts.pair.own_of(Side::Destination).join("2/14");
+    layers(&there);
+    end(&hosts, &guest);
+
+    // And by hand.
+    let elsewhere = hosts.pair.own_of(Side::Destination).join("elsewhere");
+    fs::rename(&there, &elsewhere).unwrap();
+    layers(&elsewhere);
+    qemu_img(&elsewhere, &["convert", "-O", "raw", "disk.0", "flat"]);
+    assert_eq!(fs::metadata(elsewhere.join("flat")).unwrap().len(), 1 << 20);
+    let original = own.join("0/14.old/disk.0");
+    qemu_img(&elsewhere, &["compare", "-q", "disk.0", original.to_str().unwrap()]);
+}
+
+fn qemu_img(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = std::process::Command::new("qemu-img").args(arguments).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }
 
 /// kill -9 of the action while the hypervisors are at it, and before and after: the repeat ends with one

@@ -5,7 +5,7 @@ use remotes_sdk::libvirt::{self, Migration};
 use remotes_sdk::wait::retry_when;
 use remotes_sdk::{Failure, error, info, parent};
 
-use super::disks::{Content, Disk, kind, refuse_snapshots, survey};
+use super::disks::{Content, Disk, kind, refuse_snapshots, refuse_strays, survey};
 use super::layout::{is_inside, items};
 use super::made::{self, Made, Note};
 use super::moved::{arrived, leave};
@@ -31,6 +31,7 @@ pub fn run(journey: &Journey) -> Result<(), Failure> {
 fn go(journey: &Journey, resume: bool) -> Result<Forgotten, Failure> {
     let xml = libvirt::xml(&journey.source, &journey.id)?;
     let disks = survey(journey, &xml)?;
+    refuse_strays(journey, &disks, None)?;
     refuse_snapshots(disks.iter().filter_map(|disk| match &disk.content {
         Content::Image(image) => Some(image),
         _ => None,

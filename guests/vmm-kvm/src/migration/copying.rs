@@ -1,5 +1,7 @@
 //! Copying a disk while the machine runs, and going over to the copy.
 
+use std::collections::BTreeMap;
+
 use remotes_sdk::libvirt::{self, CopyTarget};
 use remotes_sdk::wait::{retry_when, until};
 use remotes_sdk::xml::Document;
@@ -66,9 +68,14 @@ fn progress(journey: &Journey, disk: &str) -> Result<Option<bool>, Failure> {
 
 /// Where the domain has the disk.
 fn place(journey: &Journey, disk: &str) -> Result<Option<String>, Failure> {
+    Ok(places(journey)?.remove(disk))
+}
+
+/// Where the domain has its disks, by target.
+pub fn places(journey: &Journey) -> Result<BTreeMap<String, String>, Failure> {
     let xml = libvirt::xml(&journey.source, &journey.id)?;
     let document = Document::parse(&xml)?;
-    let mut all = document.elements("devices").into_iter().flat_map(|devices| devices.elements("disk"));
-    let found = all.find(|it| it.first("target").and_then(|target| target.attribute("dev")) == Some(disk));
-    Ok(found.and_then(path))
+    let all = document.elements("devices").into_iter().flat_map(|devices| devices.elements("disk"));
+    let named = all.filter_map(|disk| Some((disk.first("target")?.attribute("dev")?.to_owned(), path(disk)?)));
+    Ok(named.collect())
 }

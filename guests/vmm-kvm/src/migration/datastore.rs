@@ -5,13 +5,15 @@
 //! machine writes to both.
 
 use remotes_sdk::libvirt::{self, CopyTarget, Scope};
+use remotes_sdk::wait::retry_when;
 use remotes_sdk::{Explain, Failure, error, info};
 
-use super::disks::{Content, Disk, refuse_snapshots, survey};
+use super::disks::{Content, Disk, refuse_snapshots, refuse_strays, survey};
 use super::layout::{is_inside, items, mapped};
 use super::made::{self, Made, Note};
 use super::{Journey, copying, rollback};
 use crate::device::media;
+use crate::domain::passing;
 use crate::metadata::Metadata;
 
 /// A disk and the place that it moves to.
@@ -24,6 +26,8 @@ struct Move<'d> {
 pub fn run(journey: &Journey) -> Result<(), Failure> {
     let xml = libvirt::xml(&journey.source, &journey.id)?;
     let disks = survey(journey, &xml)?;
+    let earlier = Note::read(journey)?;
+    refuse_strays(journey, &disks, earlier.other_goal.as_deref())?;
     let own: Vec<&Disk> = disks.iter().filter(|disk| is_own(journey, disk)).collect();
     let metadata = Metadata::of(&journey.source, &journey.id).or_warn("the metadata keep the old datastore").flatten();
     let is_noted = metadata.as_ref().is_none_or(|metadata| metadata.names(&journey.to));
@@ -38,7 +42,7 @@ pub fn run(journey: &Journey) -> Result<(), Failure> {
     }))?;
     let moves: Vec<Move<'_>> = own.iter().filter_map(|disk| planned(journey, disk)).collect();
     let items = items(journey, &xml, &own)?;
-    end_earlier(journey, &moves)?;
+    end_earlier(journey, &earlier, &moves)?;
     let made = Made::begin(journey, &items, false)?;
     made.make(journey, &items)?;
     let mut copies = Vec::new();
@@ -68,7 +72,7 @@ fn is_own(journey: &Journey, disk: &Disk) -> bool {
 /// How a disk moves; none for a medium, which is copied as a file.
 fn planned<'d>(journey: &Journey, disk: &'d Disk) -> Option<Move<'d>> {
     let (format, block, shallow) = match &disk.content {
-        Content::Image(image) => (&*image.format, false, image.backing.is_some()),
+        Content::Image(image) => (&*image.format, false, image.base.is_some()),
         Content::Medium if !disk.removable => ("raw", false, false),
         Content::Volume => ("raw", true, false),
         Content::Medium | Content::Elsewhere => return None,
@@ -78,8 +82,7 @@ fn planned<'d>(journey: &Journey, disk: &'d Disk) -> Option<Move<'d>> {
 }
 
 /// Copies that an interrupted action has left running. One that is not such a copy is somebody else's.
-fn end_earlier(journey: &Journey, moves: &[Move<'_>]) -> Result<(), Failure> {
-    let earlier = Note::read(journey)?;
+fn end_earlier(journey: &Journey, earlier: &Note, moves: &[Move<'_>]) -> Result<(), Failure> {
     for Move { disk, target, .. } in moves {
         if earlier.paths.contains(&target.path) {
             copying::give_up(journey, &disk.target)?;
@@ -111,6 +114,23 @@ fn go(
         copying::pivot(journey, &disk.target, target).inspect_err(|failure| {
             error!("{} does not go over to {}: {}", disk.target, target.path, failure.message);
         })?;
+    }
+    all_there(journey, own)
+}
+
+/// The domain has every disk in its new place: what it has left behind is removed after this action, whatever the
+/// hypervisor has answered.
+fn all_there(journey: &Journey, own: &[&Disk]) -> Result<(), Failure> {
+    let places = retry_when(journey.tries, 1, passing, || copying::places(journey))?;
+    for disk in own {
+        let (wanted, place) = (mapped(journey, &disk.path), places.get(&disk.target));
+        if place != Some(&wanted) {
+            return Err(Failure::failed(format!(
+                "{} was moved to {wanted}, but the domain has it in {}",
+                disk.target,
+                place.map_or("no file", String::as_str)
+            )));
+        }
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! The disks of a running machine, and what their files are.
 
 use remotes_sdk::filesystem::{self, Kind};
-use remotes_sdk::image::{self, Backing, Info};
+use remotes_sdk::image::{self, Info};
 use remotes_sdk::xml::{Document, Element};
-use remotes_sdk::{Failure, FailureKind, Place, clean, parent};
+use remotes_sdk::{Failure, FailureKind, Place, clean, name, parent};
 
 use super::Journey;
+use super::layout::is_inside;
 
 /// Where LVM's datastores have their volumes: `vg-one-` and the datastore's id.
 pub const VOLUMES: &str = "/dev/vg-one-";
@@ -44,9 +45,19 @@ pub struct Image {
     pub path: String,
     pub format: String,
     pub size: u64,
-    pub backing: Option<Backing>,
+    pub base: Option<Base>,
     /// names of the snapshots inside
     pub snapshots: Vec<String>,
+}
+
+/// What an image is based on.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// where it is
+    pub path: String,
+    /// how the image names it
+    pub name: String,
+    pub format: String,
 }
 
 /// All disks of the description; drives without medium and storage by network are none of a move's business.
@@ -82,6 +93,12 @@ pub fn is_removable(disk: Element<'_, '_>) -> bool {
     matches!(disk.attribute("device"), Some("cdrom" | "floppy"))
 }
 
+/// Whether the disk is one without a header: what it begins with is the guest's, and says nothing. libvirt takes one
+/// whose format is not given for that, too.
+pub fn is_raw(disk: Element<'_, '_>) -> bool {
+    matches!(disk.first("driver").and_then(|driver| driver.attribute("type")), None | Some("raw"))
+}
+
 fn content(journey: &Journey, disk: Element<'_, '_>, path: &str) -> Result<Content, Failure> {
     if path.starts_with("/dev/") {
         return Ok(Content::Elsewhere);
@@ -90,10 +107,10 @@ fn content(journey: &Journey, disk: Element<'_, '_>, path: &str) -> Result<Conte
     match filesystem::stat(&place)?.kind {
         Kind::File => {}
         Kind::BlockDevice => return Ok(Content::Elsewhere),
-        Kind::Symlink => return link(journey, &place),
+        Kind::Symlink => return link(journey, disk, &place),
         _ => return Err(Failure::invalid(format!("{path} is neither a file, a device nor a link"))),
     }
-    let image = image(&place)?;
+    let image = image(journey, disk, path)?;
     let read_only = disk.first("readonly").is_some() || is_removable(disk);
     match read_only && image.format == "raw" {
         true => Ok(Content::Medium),
@@ -101,11 +118,11 @@ fn content(journey: &Journey, disk: Element<'_, '_>, path: &str) -> Result<Conte
     }
 }
 
-fn link(journey: &Journey, place: &Place) -> Result<Content, Failure> {
+fn link(journey: &Journey, disk: Element<'_, '_>, place: &Place) -> Result<Content, Failure> {
     let target = filesystem::read_link(place)?;
     if snapshot_folder(&place.path).is_some() {
         let path = below(parent(&place.path), &target);
-        return Ok(Content::Image(image(&journey.here(path))?));
+        return Ok(Content::Image(image(journey, disk, &path)?));
     }
     match target.starts_with(VOLUMES) {
         true => Ok(Content::Volume),
@@ -113,18 +130,47 @@ fn link(journey: &Journey, place: &Place) -> Result<Content, Failure> {
     }
 }
 
-fn image(place: &Place) -> Result<Image, Failure> {
-    let info = image::inspect(place)?;
-    let path = clean(&place.path);
+fn image(journey: &Journey, disk: Element<'_, '_>, path: &str) -> Result<Image, Failure> {
+    let path = straight(journey, clean(path))?;
+    if is_raw(disk) {
+        let found = filesystem::stat(&journey.here(&*path))?;
+        return match found.kind {
+            Kind::File => {
+                Ok(Image { path, format: "raw".to_owned(), size: found.size, base: None, snapshots: Vec::new() })
+            }
+            kind => Err(Failure::invalid(format!("{path}: expected the file of a raw disk, found {kind:?}"))),
+        };
+    }
+    let info = image::inspect(&journey.here(&*path))?;
     let (format, size, snapshots) = (info.format.clone(), info.virtual_size, info.snapshots.clone());
-    Ok(Image { backing: based_on(&path, info), path, format, size, snapshots })
+    Ok(Image { base: based_on(journey, &path, info)?, path, format, size, snapshots })
 }
 
 /// What the image at this path is based on.
-pub fn based_on(path: &str, info: Info) -> Option<Backing> {
-    let backing = below(parent(path), &info.backing_file?);
+pub fn based_on(journey: &Journey, path: &str, info: Info) -> Result<Option<Base>, Failure> {
+    let Some(name) = info.backing_file else { return Ok(None) };
+    let path = straight(journey, below(parent(path), &name))?;
     // What is not said is what is safe: a format is never guessed.
-    Some(Backing { path: backing, format: info.backing_format.unwrap_or_else(|| "raw".to_owned()) })
+    Ok(Some(Base { path, name, format: info.backing_format.unwrap_or_else(|| "raw".to_owned()) }))
+}
+
+/// A path without the link to itself that a folder of snapshots has, `disk.0.snap/disk.0.snap`, so that one name leads
+/// to a snapshot from within the folder and from above it.
+fn straight(journey: &Journey, mut path: String) -> Result<String, Failure> {
+    while let Some(folder) = snapshot_folder(&path)
+        && let own = format!("{folder}/{}", name(folder))
+        && let Some(below) = path.strip_prefix(&own).filter(|below| below.starts_with('/'))
+        && is_to_itself(journey, folder)?
+    {
+        path = format!("{folder}{below}");
+    }
+    Ok(path)
+}
+
+/// Whether a folder of snapshots has its link to itself.
+pub fn is_to_itself(journey: &Journey, folder: &str) -> Result<bool, Failure> {
+    let link = journey.here(format!("{folder}/{}", name(folder)));
+    Ok(kind(&link)? == Some(Kind::Symlink) && filesystem::read_link(&link)?.trim_end_matches('/') == ".")
 }
 
 /// A path that is written in this folder, from the root.
@@ -140,13 +186,17 @@ pub fn snapshot_folder(path: &str) -> Option<&str> {
     let mut end = 0;
     for name in path.split('/') {
         end += name.len();
-        let number = name.strip_prefix("disk.").and_then(|name| name.strip_suffix(".snap"));
-        if number.is_some_and(is_number) && end < path.len() {
+        if is_snapshot_folder(name) && end < path.len() {
             return Some(&path[..end]);
         }
         end += 1;
     }
     None
+}
+
+/// `disk.N.snap`
+pub fn is_snapshot_folder(name: &str) -> bool {
+    name.strip_prefix("disk.").and_then(|name| name.strip_suffix(".snap")).is_some_and(is_number)
 }
 
 /// `disk.N`
@@ -170,6 +220,36 @@ pub fn refuse_snapshots<'a>(images: impl IntoIterator<Item = &'a Image>) -> Resu
             image.snapshots.join(", ")
         ))),
     }
+}
+
+/// Refuses a machine that has a disk in its folder of a third datastore: a move to there has happened, and oned knows
+/// nothing of it. Nobody would move that disk, but what oned holds for its folder is removed.
+pub fn refuse_strays(journey: &Journey, disks: &[Disk], other_goal: Option<&str>) -> Result<(), Failure> {
+    let stray = disks.iter().find_map(|disk| {
+        let noted = other_goal.filter(|goal| is_inside(goal, &disk.path));
+        Some((disk, noted.or_else(|| third_folder(journey, &disk.path))?))
+    });
+    match stray {
+        None => Ok(()),
+        Some((disk, folder)) => Err(Failure::invalid(format!(
+            "{} is in {folder}, where an earlier migration has moved it, and neither in {} nor in {}; nothing was touched: \
+             repeat the migration to that datastore, so that OpenNebula learns where the machine is",
+            disk.target, journey.from, journey.to
+        ))),
+    }
+}
+
+/// The machine's folder in a datastore that it neither leaves nor goes to, where the path leads into one.
+fn third_folder<'p>(journey: &Journey, path: &'p str) -> Option<&'p str> {
+    let machine = journey.vm_id.to_string();
+    [&journey.from, &journey.to].into_iter().find_map(|known| {
+        let location = parent(parent(known));
+        let mut names = path.strip_prefix(location)?.strip_prefix('/')?.splitn(3, '/');
+        let (datastore, folder, _) = (names.next()?, names.next()?, names.next()?);
+        let found = &path[..location.len() + datastore.len() + folder.len() + 2];
+        let third = is_number(datastore) && folder == machine && found != journey.from && found != journey.to;
+        third.then_some(found)
+    })
 }
 
 /// What is at a place, as far as anything is.

@@ -8,7 +8,9 @@ use remotes_sdk::xml::Document;
 use remotes_sdk::{Failure, clean, name, parent};
 
 use super::Journey;
-use super::disks::{Content, Disk, Image, VOLUMES, based_on, is_disk, kind, snapshot_folder};
+use super::disks::{
+    Base, Content, Disk, Image, VOLUMES, based_on, is_disk, is_snapshot_folder, is_to_itself, kind, snapshot_folder,
+};
 
 /// Images below one another.
 const MAX_BASES: usize = 200;
@@ -17,20 +19,14 @@ const MAX_BASES: usize = 200;
 #[derive(Debug, Clone)]
 pub enum Item {
     /// a copy of what is at the first path
-    Copy {
-        source: String,
-        path: String,
-    },
+    Copy { source: String, path: String },
     /// an empty image
-    Image {
-        path: String,
-        format: String,
-        size: u64,
-        backing: Option<Backing>,
-    },
+    Image { path: String, format: String, size: u64, backing: Option<Backing> },
     Link {
         path: String,
         target: String,
+        /// what the link that it is a copy of leads to
+        old: String,
     },
 }
 
@@ -65,7 +61,7 @@ pub fn is_inside(folder: &str, path: &str) -> bool {
 /// All that is to be there before these disks can be, in the order in which it can be made.
 pub fn items(journey: &Journey, xml: &str, disks: &[&Disk]) -> Result<Vec<Item>, Failure> {
     let active: BTreeSet<&str> = disks.iter().filter_map(|disk| image_path(disk)).collect();
-    let mut items = companions(journey, xml)?;
+    let (mut items, mut images) = (companions(journey, xml)?, Vec::new());
     let mut links = links(journey)?;
     for folder in disks.iter().filter_map(|disk| folder_of_snapshots(journey, disk)).collect::<BTreeSet<_>>() {
         older(journey, &folder, &active, &mut items, &mut links)?;
@@ -76,19 +72,20 @@ pub fn items(journey: &Journey, xml: &str, disks: &[&Disk]) -> Result<Vec<Item>,
                 items.push(Item::Copy { source: disk.path.clone(), path: mapped(journey, &disk.path) });
             }
             Content::Image(image) => {
-                let backing = image.backing.clone();
                 bases(journey, image, &mut items)?;
-                items.push(Item::Image {
+                images.push(Item::Image {
                     path: mapped(journey, &image.path),
                     format: image.format.clone(),
                     size: image.size,
-                    backing: backing.map(|backing| Backing { path: mapped(journey, &backing.path), ..backing }),
+                    backing: image.base.as_ref().map(|base| named(journey, &image.path, base)).transpose()?,
                 });
             }
             Content::Volume | Content::Elsewhere => {}
         }
     }
+    // Names of bases lead through links.
     items.extend(links);
+    items.extend(images);
     let mut paths = BTreeSet::new();
     items.retain(|item| paths.insert(item.path().to_owned()));
     Ok(items)
@@ -138,8 +135,8 @@ fn links(journey: &Journey) -> Result<Vec<Item>, Failure> {
     for name in filesystem::entries(&journey.here(&*journey.from))?.into_iter().filter(|name| is_disk(name)) {
         let path = format!("{}/{name}", journey.from);
         if kind(&journey.here(&*path))? == Some(Kind::Symlink) {
-            let target = filesystem::read_link(&journey.here(&*path))?;
-            links.push(Item::Link { path: mapped(journey, &path), target: moved_target(journey, &target) });
+            let old = filesystem::read_link(&journey.here(&*path))?;
+            links.push(Item::Link { path: mapped(journey, &path), target: moved_target(journey, &old), old });
         }
     }
     Ok(links)
@@ -167,12 +164,34 @@ fn folder_of_snapshots(journey: &Journey, disk: &Disk) -> Option<String> {
     is_inside(&journey.from, &folder).then_some(folder)
 }
 
+/// How the new image is to name what the old one at this path is based on: so that the folder can be moved as a whole
+/// later on, wherever the base is in it.
+fn named(journey: &Journey, image: &str, base: &Base) -> Result<Backing, Failure> {
+    let folder = parent(image);
+    let below = base.path.strip_prefix(folder).and_then(|below| below.strip_prefix('/'));
+    let path = match below {
+        _ if !is_inside(&journey.from, &base.path) => base.path.clone(),
+        _ if !base.name.starts_with('/') => base.name.clone(),
+        // From the folder above it, where the link to the image is, this leads there as well.
+        Some(below) if is_snapshot_folder(name(folder)) && is_to_itself(journey, folder)? => {
+            format!("{}/{below}", name(folder))
+        }
+        Some(below) => below.to_owned(),
+        None => mapped(journey, &base.path),
+    };
+    Ok(Backing { path, format: base.format.clone() })
+}
+
 /// Images in the machine's folder that this one is based on, wherever they are in it.
 fn bases(journey: &Journey, image: &Image, items: &mut Vec<Item>) -> Result<(), Failure> {
-    let mut below = image.backing.clone();
+    let mut below = image.base.clone();
     for _ in 0..MAX_BASES {
         let Some(base) = below.filter(|base| is_inside(&journey.from, &base.path)) else { return Ok(()) };
         items.push(Item::Copy { path: mapped(journey, &base.path), source: base.path.clone() });
+        // What that begins with is a guest's.
+        if base.format == "raw" {
+            return Ok(());
+        }
         let info = image::inspect(&journey.here(&*base.path))?;
         if journey.from != journey.to && info.backing_file.as_ref().is_some_and(|it| is_inside(&journey.from, it)) {
             return Err(Failure::unsupported(format!(
@@ -181,7 +200,7 @@ fn bases(journey: &Journey, image: &Image, items: &mut Vec<Item>) -> Result<(), 
                 info.backing_file.unwrap_or_default()
             )));
         }
-        below = based_on(&base.path, info);
+        below = based_on(journey, &base.path, info)?;
     }
     Err(Failure::invalid(format!("{} is based on more than {MAX_BASES} images", image.path)))
 }
@@ -202,8 +221,8 @@ fn older(
         let path = mapped(journey, &source);
         match kind(&journey.here(&*source))? {
             Some(Kind::Symlink) => {
-                let target = filesystem::read_link(&journey.here(&*source))?;
-                links.push(Item::Link { path, target: moved_target(journey, &target) });
+                let old = filesystem::read_link(&journey.here(&*source))?;
+                links.push(Item::Link { path, target: moved_target(journey, &old), old });
             }
             Some(_) => items.push(Item::Copy { source, path }),
             None => {}

@@ -29,6 +29,8 @@ pub struct Note {
     pub paths: BTreeSet<String>,
     folders: BTreeSet<String>,
     pub resume: bool,
+    /// the folder that it was to come to, where this one neither leaves nor goes there
+    pub other_goal: Option<String>,
 }
 
 fn file(journey: &Journey) -> Place {
@@ -52,14 +54,17 @@ impl Note {
         let of = value.get("goal").and_then(Value::as_str).unwrap_or("nowhere");
         if of != goal(journey) {
             warning!("{} is of a move to {of}; what that has left there stays", place.path);
-            return Ok(Self::default());
+            // A host's name may have colons, too.
+            let folder = of.find(":/").map(|end| of[end + 1..].to_owned());
+            let other_goal = folder.filter(|folder| ![&journey.from, &journey.to].contains(&folder));
+            return Ok(Self { other_goal, ..Self::default() });
         }
         let list = |key: &str| {
             let all = value.get(key).and_then(Value::as_array).into_iter().flatten();
             all.filter_map(Value::as_str).map(str::to_owned).collect()
         };
         let resume = value.get("resume").and_then(Value::as_bool).unwrap_or_default();
-        Ok(Self { paths: list("made"), folders: list("folders"), resume })
+        Ok(Self { paths: list("made"), folders: list("folders"), resume, other_goal: None })
     }
 }
 
@@ -95,6 +100,13 @@ impl Made {
                 (Some(Kind::File | Kind::Directory), item) if item.is_renewed(journey) => {}
                 (Some(Kind::Symlink), Item::Link { target, .. })
                     if filesystem::read_link(&journey.there(path))? == *target => {}
+                // A transfer driver has brought the old one along, which leads to the old datastore's volume.
+                (Some(Kind::Symlink), Item::Link { old, .. })
+                    if is_inside(&journey.to, path) && filesystem::read_link(&journey.there(path))? == *old =>
+                {
+                    filesystem::remove(&journey.there(path), false)?;
+                    made.paths.push(path.to_owned());
+                }
                 (Some(_), _) => return Err(in_the_way(journey, path)),
             }
         }
@@ -129,7 +141,7 @@ impl Made {
             Item::Image { path, format, size, backing } => {
                 image::create(&self.at(path), format, Some(*size), backing.as_ref())
             }
-            Item::Link { path, target } => filesystem::link(&self.at(path), target),
+            Item::Link { path, target, .. } => filesystem::link(&self.at(path), target),
         }
     }
 

@@ -20,7 +20,7 @@ mod snapshots;
 use remotes_sdk::libvirt::Migration;
 use remotes_sdk::vm::Action;
 use remotes_sdk::wait::retry_when;
-use remotes_sdk::{Failure, Node, Place, clean, settings};
+use remotes_sdk::{Failure, Node, Place, clean, locks, settings};
 
 use crate::domain::busy;
 
@@ -46,6 +46,7 @@ pub struct Journey {
 pub fn run(id: &str, destination: &str, source: &str, local: Node, vm_id: u32, action: &str) -> Result<(), Failure> {
     let same_host = destination.eq_ignore_ascii_case(source);
     let moved = Journey::plan(id, destination, local, vm_id, action, same_host)
+        .and_then(|planned| alone(vm_id).map(|()| planned))
         .and_then(|(journey, shared)| match (same_host, journey.from == journey.to, shared) {
             (true, true, _) => Err(Failure::unsupported(UNSUPPORTED)),
             (true, false, _) => datastore::run(&journey),
@@ -61,6 +62,18 @@ pub fn run(id: &str, destination: &str, source: &str, local: Node, vm_id: u32, a
         true => failure,
         false => Failure { message: format!("Error migrating VM {id}: {}", failure.message), ..failure },
     })
+}
+
+/// Holds off other migrations of the machine until this action ends: an action whose caller has gone runs on, and its
+/// repeat would take its copies for leftovers.
+fn alone(vm_id: u32) -> Result<(), Failure> {
+    match locks::try_acquire(&format!("migrate-{vm_id}"))? {
+        true => Ok(()),
+        false => Err(Failure::busy(format!(
+            "a migration of this machine still runs (another remotes-action holds the lock migrate-{vm_id}); nothing was \
+             touched: try again when it has ended"
+        ))),
+    }
 }
 
 const UNSUPPORTED: &str = "Unsupported migration type";

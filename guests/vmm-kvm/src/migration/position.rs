@@ -59,6 +59,16 @@ fn settle(journey: &Journey) -> Result<Position, Failure> {
         }
         // It has gone on there: what is left here must never run again.
         (false, true) if here == State::Paused => {
+            // After post-copy has begun these are the states that should be, while pages are still fetched from here;
+            // such a job cannot be ended.
+            libvirt::abort_job(&journey.source, &journey.id).map_err(|failure| {
+                let (source, destination) = (shown(&journey.source), shown(&journey.destination));
+                Failure::busy(format!(
+                    "the domain runs on {destination}, and the rest of its memory may still come from {source} ({}); \
+                     nothing was touched: try again when that has ended",
+                    failure.message
+                ))
+            })?;
             destroy_on(&journey.source, &journey.id)?;
             Ok(Position::Destination(there))
         }

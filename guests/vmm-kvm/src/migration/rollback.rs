@@ -6,7 +6,7 @@ use remotes_sdk::wait::retry_when;
 use remotes_sdk::xml::{Document, Element};
 use remotes_sdk::{Failure, error, image, info};
 
-use super::disks::{is_removable, kind, path};
+use super::disks::{is_raw, is_removable, kind, path};
 use super::layout::is_inside;
 use super::made::Made;
 use super::{Journey, copying};
@@ -64,7 +64,7 @@ fn medium(journey: &Journey, drive: &str, back: &str) -> Result<(), Failure> {
 fn disk(journey: &Journey, disk: Element<'_, '_>, target: &str, there: &str, back: String) -> Result<(), Failure> {
     info!("{target} is copied back to {back}");
     let block = disk.attribute("type") == Some("block");
-    let image = if block { None } else { Some(image::inspect(&journey.here(there))?) };
+    let image = if block || is_raw(disk) { None } else { Some(image::inspect(&journey.here(there))?) };
     let shallow = image.as_ref().is_some_and(|image| image.backing_file.is_some());
     let format = image.map_or_else(|| "raw".to_owned(), |image| image.format);
     let copy = CopyTarget { path: back, format, block };

@@ -2,10 +2,11 @@
 
 use remotes_effect::libvirt::{CopyTarget, Effect as E};
 use remotes_effect::{Effect, Executor};
-use remotes_sdk::testing::{Host, Image, Machine, Simulation, State};
+use remotes_sdk::testing::{Call, Host, Image, Machine, Simulation, State};
 use remotes_sdk::types::Node;
-use remotes_sdk::{Failure, FailureKind};
+use remotes_sdk::{Failure, FailureKind, Vmm};
 use remotes_simulation::{Copying, Entry};
+use vmm_kvm::Kvm;
 
 use crate::fixture::{POLICY, UUID, host};
 use crate::migration::*;
@@ -51,10 +52,16 @@ fn disks_move_under_the_running_machine() {
     assert_eq!(copies, [("vda", file("disk.0.snap/1", "qcow2"), true), ("vdb", file("disk.2", "raw"), false)]);
     // The machine goes over to the copies when nothing else can fail any more.
     let names: Vec<_> = call.names().into_iter().filter(|name| name.starts_with("libvirt.")).collect();
-    let last: Vec<_> = names.iter().rev().take(4).rev().copied().collect();
+    let last: Vec<_> = names.iter().rev().take(5).rev().copied().collect();
     assert_eq!(
         last,
-        ["libvirt.update-device", "libvirt.set-metadata", "libvirt.end-block-job", "libvirt.end-block-job"]
+        [
+            "libvirt.update-device",
+            "libvirt.set-metadata",
+            "libvirt.end-block-job",
+            "libvirt.end-block-job",
+            "libvirt.xml"
+        ]
     );
     assert_eq!(call.count("libvirt.sync-time"), 0);
     call.value();
@@ -75,6 +82,69 @@ fn disks_move_under_the_running_machine() {
     assert_eq!(places(&host), in_folder(OTHER));
 }
 
+/// The header of an image in the machine's folder, and what is in there besides.
+fn based(host: &Host, folder: &str, name: &str) -> Option<String> {
+    host.simulation().here.files.file(&format!("{folder}/{name}")).unwrap().header().backing_file
+}
+
+/// However an image names what it is based on, it does so by a name that means the same wherever its folder is: the
+/// machine moves on, running or powered off.
+#[test]
+fn the_folder_can_be_moved_again() {
+    let on = |base: &str| Image {
+        backing_file: Some(base.to_owned()),
+        backing_format: Some("qcow2".into()),
+        ..Image::new("qcow2", 1 << 26)
+    };
+    for (first, top, written) in [
+        // The transfer drivers qcow2 and ssh, local, and what is left of a move by absolute names.
+        ("disk.0.snap/0", "disk.0.snap/x", "disk.0.snap/x"),
+        ("0", "x", "x"),
+        ("0", &*format!("{AT}/disk.0.snap/x"), "disk.0.snap/x"),
+        ("0", &*format!("{FOLDER}/disk.0.snap/disk.0.snap/x"), "disk.0.snap/x"),
+        ("0", "disk.0.snap/disk.0.snap//x", "disk.0.snap/disk.0.snap//x"),
+    ] {
+        let host = host(apart().here(|machine| {
+            machine.image(&format!("{AT}/disk.0.snap/x"), on(first)).image(&format!("{AT}/disk.0.snap/1"), on(top))
+        }));
+        let before = tree(&host.simulation().here, AT);
+        to_datastore(&host).value();
+        assert_eq!(based(&host, OTHER, "disk.0.snap/1").as_deref(), Some(written), "{top}");
+        assert_eq!(based(&host, OTHER, "disk.0.snap/x").as_deref(), Some(first), "{top}");
+        let paths = |tree: &std::collections::BTreeSet<String>, at: &str| -> Vec<_> {
+            tree.iter().map(|line| line.split(" Image").next().unwrap().replace(at, "")).collect()
+        };
+        assert_eq!(paths(&tree(&host.simulation().here, OTHER), OTHER), paths(&before, AT), "{top}");
+        // And back again.
+        host.change(|mut world| {
+            let at = remotes_sdk::at(AT);
+            world.execute(&Effect::Filesystem(remotes_effect::filesystem::Effect::Remove { at, recursive: true }));
+            world
+        });
+        let back = data("YES", "/var/lib/one//datastores/101/1", "").replace("datastores/101]]", "datastores/102]]");
+        host.call(|| Kvm::migrate(UUID.into(), "node1".into(), "node1".into(), 1, back)).value();
+        assert_eq!(places(&host), in_folder(AT));
+        assert_eq!(based(&host, AT, "disk.0.snap/1").as_deref(), Some(written), "{top}");
+    }
+}
+
+/// Without the folder's link to itself a snapshot is named from within.
+#[test]
+fn a_folder_of_snapshots_without_the_link_to_itself() {
+    let absolute = Image {
+        backing_file: Some(format!("{AT}/disk.0.snap/0")),
+        backing_format: Some("qcow2".into()),
+        ..Image::new("qcow2", 1 << 26)
+    };
+    let mut world = apart().here(|machine| machine.image(&format!("{AT}/disk.0.snap/1"), absolute));
+    let at = remotes_sdk::at(format!("{AT}/disk.0.snap/disk.0.snap"));
+    world.execute(&Effect::Filesystem(remotes_effect::filesystem::Effect::Remove { at, recursive: false }));
+    let host = host(world);
+    to_datastore(&host).value();
+    assert_eq!(based(&host, OTHER, "disk.0.snap/1").as_deref(), Some("0"));
+    assert!(!host.simulation().here.exists(&format!("{OTHER}/disk.0.snap/disk.0.snap")));
+}
+
 #[test]
 fn volumes_and_linked_media_move_too() {
     let policy = POLICY.replace("[paths]\n", "[paths]\n\"/dev\" = \"rw\"\n");
@@ -92,6 +162,8 @@ fn volumes_and_linked_media_move_too() {
                 .entry("/dev/vg-one-101/lv-one-1-3", Entry::BlockDevice(1 << 20))
                 .entry("/dev/vg-one-102/lv-one-1-3", Entry::BlockDevice(1 << 20))
                 .link(&format!("{AT}/disk.3"), "/dev/vg-one-101/lv-one-1-3")
+                // The transfer driver fs_lvm_ssh brings the folder as it is.
+                .link(&format!("{OTHER}/disk.3"), "/dev/vg-one-101/lv-one-1-3")
                 .link(&format!("{AT}/disk.4"), "/var/lib/one/datastores/100/iso")
                 .file("/var/lib/one/datastores/100/iso", "iso")
                 .file(&format!("{AT}/disk.6"), "read only")
@@ -115,7 +187,7 @@ fn every_phase_may_fail_and_the_machine_runs_where_it_was() {
     let asked: Vec<_> = call.done.iter().map(|(effect, _)| effect.name()).collect();
     call.value();
     let begins = asked.iter().position(|name| *name == "libvirt.xml").unwrap();
-    let ends = asked.iter().rposition(|name| *name == "libvirt.end-block-job").unwrap();
+    let ends = asked.iter().rposition(|name| *name == "libvirt.xml").unwrap();
     let mut seen = std::collections::BTreeMap::<&str, u64>::new();
     for name in &asked[..begins] {
         *seen.entry(name).or_default() += 1;
@@ -167,6 +239,21 @@ fn a_disk_that_does_not_go_over_brings_the_others_back() {
     let call = to_datastore(&host);
     assert_eq!(call.failure(), &Failure::failed(format!("Error migrating VM {UUID}: no")));
     assert!(call.log().contains(&format!("info: vda is copied back to {AT}/disk.0.snap/1")), "{:?}", call.log());
+    assert_eq!(places(&host), in_folder(AT));
+    assert_eq!(tree(&host.simulation().here, "/var/lib/one/datastores"), before);
+}
+
+/// What it has left behind is removed when it has ended well: an answer is not enough.
+#[test]
+fn where_the_disks_are_in_the_end_decides() {
+    let host = host(apart().here(|mut machine| {
+        machine.libvirt.copying = Copying::TurnsBack;
+        machine
+    }));
+    let before = tree(&host.simulation().here, "/var/lib/one/datastores");
+    let call = to_datastore(&host);
+    let says = format!("vda was moved to {OTHER}/disk.0.snap/1, but the domain has it in {AT}/disk.0.snap/1");
+    assert!(call.failure().message.ends_with(&says), "{:?}", call.failure());
     assert_eq!(places(&host), in_folder(AT));
     assert_eq!(tree(&host.simulation().here, "/var/lib/one/datastores"), before);
 }
@@ -226,8 +313,59 @@ fn images_that_cannot_move_are_refused_before_anything_is_changed() {
         let call = to_datastore(&host);
         assert_eq!(call.failure().kind, FailureKind::Unsupported);
         assert!(call.failure().message.contains(says), "{:?}", call.failure());
-        assert!(call.done.iter().all(|(effect, _)| !effect.changes()));
+        untouched(&call);
     }
+}
+
+/// Before which effect one disk has gone over, and the other one has not.
+fn last_pivot(call: &Call<()>) -> usize {
+    call.done.iter().rposition(|(effect, _)| effect.name() == "libvirt.end-block-job").unwrap()
+}
+
+/// A move has come to its end and its answer was lost; then the machine is to move to a third datastore, from where it no
+/// longer is.
+#[test]
+fn a_machine_that_is_in_a_third_datastore_is_not_moved() {
+    let third = "/var/lib/one//datastores/103/1";
+    // As a whole, and killed when one disk of it had gone over.
+    for disks in [2, 1] {
+        let host = host(apart());
+        if disks == 1 {
+            host.stop_before(last_pivot(&to_datastore(&self::host(apart()))));
+        }
+        to_datastore(&host);
+        let before = (places(&host), trees(&host).0);
+        let call = migrate(&host, third, "node1", "YES", "");
+        assert_eq!(call.failure().kind, FailureKind::Invalid);
+        let says = format!("vda is in {OTHER}, where an earlier migration has moved it");
+        assert!(call.failure().message.contains(&says), "{:?}", call.failure());
+        untouched(&call);
+        assert_eq!((places(&host), trees(&host).0), before);
+        // To where it is it moves still, and from there on.
+        to_datastore(&host).value();
+        assert_eq!(places(&host), in_folder(OTHER));
+        let on = data("YES", third, "").replace("datastores/101]]", "datastores/102]]");
+        host.call(|| Kvm::migrate(UUID.into(), "node1".into(), "node1".into(), 1, on)).value();
+        assert_eq!(places(&host), in_folder("/var/lib/one/datastores/103/1"));
+    }
+    // Nor to another host.
+    let host = host(apart());
+    to_datastore(&host).value();
+    let call = to_host(&host, "NO");
+    assert!(call.failure().message.contains(&format!("is in {OTHER}")), "{:?}", call.failure());
+    untouched(&call);
+}
+
+/// The note of a move tells as well, wherever that led to.
+#[test]
+fn a_disk_where_an_earlier_move_was_to_is_not_left_behind() {
+    let elsewhere = "/var/lib/one/datastores/other/machine";
+    let host = host(apart());
+    host.stop_before(last_pivot(&migrate(&self::host(apart()), elsewhere, "node1", "YES", "")));
+    migrate(&host, elsewhere, "node1", "YES", "");
+    let call = to_datastore(&host);
+    assert!(call.failure().message.contains(&format!("vda is in {elsewhere}")), "{:?}", call.failure());
+    untouched(&call);
 }
 
 #[test]

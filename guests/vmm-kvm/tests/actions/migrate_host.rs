@@ -2,7 +2,7 @@
 
 use remotes_effect::libvirt::{Effect as E, Migration};
 use remotes_effect::{Effect, Executor};
-use remotes_sdk::testing::{Machine, Simulation, State};
+use remotes_sdk::testing::{Call, Host, Machine, Simulation, State};
 use remotes_sdk::types::Node;
 use remotes_sdk::{Failure, FailureKind, Vmm};
 use vmm_kvm::Kvm;
@@ -21,6 +21,7 @@ fn with_shared_storage_only_memory_moves() {
             "configuration.get",
             "configuration.get",
             "configuration.get",
+            "locks.try-acquire",
             "libvirt.find",
             "libvirt.find",
             "libvirt.snapshots",
@@ -44,6 +45,35 @@ fn with_shared_storage_only_memory_moves() {
     assert_eq!(states(&host), (None, Some(State::Running)));
     assert_eq!(trees(&host), (files.clone(), files));
     assert_eq!(runs(&host, "sysctl").len(), 1);
+}
+
+/// The first one runs on when oned or its ssh has gone. What it does would look like leftovers to a second one.
+#[test]
+fn one_migration_of_a_machine_at_a_time() {
+    for (world, go) in [
+        (together as fn() -> Simulation, (|host| to_host(host, "YES")) as fn(&Host) -> Call<()>),
+        (apart, |host| to_host(host, "NO")),
+        (apart, to_datastore),
+    ] {
+        let held = |world: Simulation, name: &str| {
+            world.here(|mut machine| {
+                machine.network.locked.insert(name.to_owned());
+                machine
+            })
+        };
+        let host1 = host(held(world(), "migrate-1"));
+        let call = go(&host1);
+        assert_eq!(call.failure().kind, FailureKind::Busy);
+        let says = format!("Error migrating VM {UUID}: a migration of this machine still runs");
+        assert!(call.failure().message.starts_with(&says), "{:?}", call.failure());
+        // Nor has it looked at anything.
+        let mut names = call.names();
+        names.retain(|name| *name != "configuration.get");
+        assert_eq!(names, ["locks.try-acquire"]);
+        let host2 = host(held(world(), "migrate-11"));
+        go(&host2).value();
+        assert_eq!(host2.simulation().here.network.locks, ["migrate-1"]);
+    }
 }
 
 #[test]
@@ -240,6 +270,22 @@ fn a_machine_on_both_hosts_is_where_its_processors_run() {
             }
         }
     }
+}
+
+/// With post-copy the machine goes on there before all of its memory has come; what is left here must not be ended.
+#[test]
+fn a_machine_whose_memory_still_comes_from_here_is_left_alone() {
+    let postcopy = Failure::failed("Requested operation is not valid: cannot abort migration in post-copy mode");
+    let world = doubled(together(), State::Paused, State::Running);
+    let host = host((1..=2).fold(world, |world, nth| world.failing("libvirt.abort-job", nth, postcopy.clone())));
+    let call = to_host(&host, "YES");
+    assert_eq!(call.failure().kind, FailureKind::Busy);
+    assert!(call.failure().message.contains("may still come from this host"), "{:?}", call.failure());
+    assert_eq!(call.count("libvirt.destroy"), 0);
+    assert_eq!(states(&host), (Some(State::Paused), Some(State::Running)));
+    // When it has come, the repeat ends it.
+    to_host(&host, "YES").value();
+    assert_eq!(states(&host), (None, Some(State::Running)));
 }
 
 #[test]

@@ -59,7 +59,8 @@ pub fn description() -> String {
 
 /// Its files.
 pub fn files(machine: Machine) -> Machine {
-    let base = Some(format!("{AT}/disk.0.snap/0"));
+    // The transfer driver qcow2 names it so, from within the folder as well as from above it.
+    let base = Some("disk.0.snap/0".to_owned());
     let top = Image { backing_file: base, backing_format: Some("qcow2".into()), ..Image::new("qcow2", 1 << 26) };
     machine
         .image(&format!("{AT}/disk.0.snap/0"), Image::new("qcow2", 1 << 26))
@@ -159,6 +160,12 @@ pub fn sources(xml: &str) -> Vec<(String, String)> {
         Some((disk.first("target")?.attribute("dev")?.to_owned(), remotes_sdk::clean(path)))
     });
     disks.collect()
+}
+
+/// Nothing has been changed; a lock is gone with its action.
+pub fn untouched(call: &Call<()>) {
+    let locked = |effect: &Effect| matches!(effect, Effect::Locks(_));
+    assert!(call.done.iter().all(|(effect, _)| locked(effect) || !effect.changes()), "{:?}", call.names());
 }
 
 /// How the machine was moved.

@@ -1,7 +1,7 @@
 //! The decision: may this effect happen?
 
 use super::pattern::{any, listed};
-use super::{Access, Policy};
+use super::{Access, Policy, beside};
 use crate::network::names;
 use crate::types::{Failure, Node, Place};
 use crate::{Effect, filesystem, hooks, image, locks, tools, transfer};
@@ -21,7 +21,9 @@ impl Policy {
             }
             Effect::Tools(effect) => self.check_tool(effect),
             Effect::Hooks(effect) => self.check_hook(effect),
-            Effect::Locks(locks::Effect::Acquire { name }) => self.check_lock(name),
+            Effect::Locks(locks::Effect::Acquire { name } | locks::Effect::TryAcquire { name }) => {
+                self.check_lock(name)
+            }
             Effect::Iptables(iptables) => match &self.iptables {
                 Some(grant) => grant.check(iptables),
                 None => Err(Failure::denied(
@@ -111,13 +113,7 @@ impl Policy {
 
     /// A link that others follow with more rights than this driver must not lead out of its grants.
     pub(crate) fn check_link(&self, at: &str, target: &str) -> Result<(), Failure> {
-        match target.starts_with('/') {
-            true => self.paths.check(target, Access::ReadWrite),
-            false => {
-                let folder = at.trim_end_matches('/').rsplit_once('/').map_or("", |(folder, _)| folder);
-                self.paths.check(&format!("{folder}/{target}"), Access::ReadWrite)
-            }
-        }
+        self.paths.check(&beside(at, target), Access::ReadWrite)
     }
 
     fn check_image(&self, effect: &image::Effect) -> Result<(), Failure> {
@@ -126,7 +122,9 @@ impl Policy {
             E::Inspect { at } => self.path(at, Access::ReadOnly),
             E::Create { at, based_on, .. } => {
                 self.path(at, Access::ReadWrite)?;
-                based_on.as_ref().map_or(Ok(()), |base| self.paths.check(&base.path, Access::ReadOnly))
+                based_on
+                    .as_ref()
+                    .map_or(Ok(()), |base| self.paths.check(&beside(&at.path, &base.path), Access::ReadOnly))
             }
             E::Convert { source, target, .. } => {
                 self.path(source, Access::ReadOnly)?;

@@ -46,7 +46,7 @@ pub use libvirt::{DomainAccess, LibvirtGrant, is_uuid};
 pub use limits::Limits;
 pub use links::LinksGrant;
 pub use openvswitch::OpenvswitchGrant;
-pub use paths::{Access, PathGrants, normalized};
+pub use paths::{Access, PathGrants, beside, normalized};
 pub use pattern::Pattern;
 pub use sriov::SriovGrant;
 pub use tools::{ArgumentPattern, ToolGrant};

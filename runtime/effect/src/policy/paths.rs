@@ -108,3 +108,11 @@ pub fn normalized(path: &str) -> Result<Vec<String>, Failure> {
     }
     Ok(components)
 }
+
+/// The path that a name stands for where it is in a link or an image at `at`: a relative one begins in that folder.
+pub fn beside(at: &str, name: &str) -> String {
+    match name.starts_with('/') {
+        true => name.to_owned(),
+        false => format!("{}/{name}", at.trim_end_matches('/').rsplit_once('/').map_or("", |(folder, _)| folder)),
+    }
+}

@@ -162,7 +162,7 @@ fn disk(found: Found, path: &str) -> Result<Found, Failure> {
 }
 
 /// A name in a header, where it is one of a file: `nbd:…`, `json:…` and the like are not.
-fn local<'a>(path: &str, what: &str, name: &'a [u8]) -> Result<&'a [u8], Failure> {
+pub(super) fn local<'a>(path: &str, what: &str, name: &'a [u8]) -> Result<&'a [u8], Failure> {
     let first = name.split(|byte| *byte == b'/').next().unwrap_or_default();
     let problem = match name {
         [] => "is empty",

@@ -7,7 +7,7 @@ mod header;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::image::{Backing, Executor, Info};
-use remotes_effect::policy::{Access, normalized};
+use remotes_effect::policy::{Access, beside, normalized};
 use remotes_effect::text::one_line;
 use remotes_effect::tools::Outcome;
 use remotes_effect::types::{Failure, FailureKind, Place};
@@ -47,7 +47,14 @@ impl<'a> Images<'a> {
         }
         let format = source_format(&base.path, &base.format)?;
         // As libvirt finds it later: by the same names, without what means nothing in a path.
-        let path = format!("/{}", normalized(&base.path)?.join("/"));
+        let names = normalized(&beside(&at.path, &base.path))?;
+        let path = format!("/{}", names.join("/"));
+        let name = match base.path.starts_with('/') {
+            true => path.clone(),
+            false => normalized(&format!("/{}", base.path))?.join("/"),
+        };
+        chain::local(&at.path, "base", name.as_bytes())
+            .map_err(|failure| Failure { kind: FailureKind::Invalid, ..failure })?;
         let found = self.jail.find(&path, Access::ReadOnly, Last::Follow)?;
         let layers = chain(self.jail, found, &path, format, Access::ReadOnly)?;
         let mut process = qemu_img(&path)?;
@@ -56,7 +63,7 @@ impl<'a> Images<'a> {
         };
         let options = layer.options(&mut process, Value::Null)?;
         let size = self.report(&path, process, &options)?.virtual_size;
-        Ok(Base { path, format, size })
+        Ok(Base { name, format, size })
     }
 
     /// What qemu says about an image. A guest may hold the image's lock; for looking at the header it need
@@ -125,7 +132,7 @@ impl Executor for Images<'_> {
         let mut process = qemu_img(&at.path)?.arguments(["create", "-q", "-f", format.name()]);
         if let Some(base) = base {
             // It was opened and checked; -u keeps qemu from opening it once more, by its name.
-            process = process.arguments(["-u", "-F", base.format.name(), "-b", &base.path]);
+            process = process.arguments(["-u", "-F", base.format.name(), "-b", &base.name]);
         }
         let target = target(&new, &mut process)?;
         self.run(&at.path, process.arguments([target, size.to_string()]))?;
@@ -155,7 +162,8 @@ impl Executor for Images<'_> {
 
 /// What a new image is based on.
 struct Base {
-    path: String,
+    /// as the new image's header is to have it
+    name: String,
     format: Format,
     /// bytes that a guest sees
     size: u64,

@@ -94,19 +94,23 @@ impl Waiting<'_> {
     pub(super) fn take(&self, name: &str) -> Result<OwnedFd, Failure> {
         let (path, fd) = self.locks.open(name)?;
         let mut pause = SHORT;
-        loop {
-            match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(fd),
-                Err(Errno::WOULDBLOCK | Errno::INTR) if self.deadline.passed() => {
-                    return Err(timeout(&path, "waiting for the lock; another driver holds it"));
-                }
-                Err(Errno::WOULDBLOCK | Errno::INTR) => {
-                    std::thread::sleep(pause.min(self.deadline.left()));
-                    pause = (pause * 2).min(LONG);
-                }
-                Err(errno) => return Err(failure(&path, "take the lock", errno)),
+        while !is_taken(&path, &fd)? {
+            if self.deadline.passed() {
+                return Err(timeout(&path, "waiting for the lock; another driver holds it"));
             }
+            std::thread::sleep(pause.min(self.deadline.left()));
+            pause = (pause * 2).min(LONG);
         }
+        Ok(fd)
+    }
+}
+
+/// Takes the lock of an open file, where nobody holds it.
+fn is_taken(path: &Path, fd: &OwnedFd) -> Result<bool, Failure> {
+    match rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
+        Err(errno) => Err(failure(path, "take the lock", errno)),
     }
 }
 
@@ -117,6 +121,18 @@ impl Executor for Waiting<'_> {
             self.locks.held.insert(name.to_owned(), fd);
         }
         Ok(())
+    }
+
+    fn try_acquire(&mut self, name: &str) -> Result<bool, Failure> {
+        if self.locks.held.contains_key(name) {
+            return Ok(true);
+        }
+        let (path, fd) = self.locks.open(name)?;
+        let taken = is_taken(&path, &fd)?;
+        if taken {
+            self.locks.held.insert(name.to_owned(), fd);
+        }
+        Ok(taken)
     }
 }
 
@@ -134,6 +150,12 @@ mod tests {
         first.until(soon()).acquire("a::b").unwrap();
         assert!(second.until(soon()).acquire("a::b").is_err());
         second.until(soon()).acquire("c").unwrap();
+        // Who does not wait is told at once, however long it may take.
+        let late = || Deadline::after(Duration::from_secs(3600));
+        assert_eq!(first.until(late()).try_acquire("a::b"), Ok(true));
+        assert_eq!(second.until(late()).try_acquire("a::b"), Ok(false));
+        assert_eq!(second.until(late()).try_acquire("d"), Ok(true));
+        assert!(first.until(soon()).acquire("d").is_err());
         drop(first);
         second.until(soon()).acquire("a::b").unwrap();
         assert!(folder.path().join("onevnm-a::b-lock").is_file());
@@ -149,6 +171,7 @@ mod tests {
         let mut locks = Locks::below(folder.path());
         for name in ["a", "b", "../x", "x/../y", ""] {
             assert!(locks.until(Deadline::after(Duration::from_millis(5))).acquire(name).is_err(), "{name}");
+            assert!(locks.until(Deadline::after(Duration::from_millis(5))).try_acquire(name).is_err(), "{name}");
         }
     }
 }

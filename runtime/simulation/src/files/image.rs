@@ -1,6 +1,7 @@
 //! The capability `image`: of an image only the header exists.
 
 use remotes_effect::image::{Backing, Executor, Info};
+use remotes_effect::policy::beside;
 use remotes_effect::types::{Failure, Place};
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +94,7 @@ impl Executor for Simulation {
             Some(base) if format == "raw" => {
                 return Err(Failure::invalid(format!("{}: a raw image cannot be based on {}", at.path, base.path)));
             }
-            Some(base) => match disk.entry(&base.path, Last::Follow)? {
+            Some(base) => match disk.entry(&beside(&at.path, &base.path), Last::Follow)? {
                 Entry::File(file) => Some(file.header().virtual_size),
                 Entry::BlockDevice(size) => Some(*size),
                 _ => return Err(Failure::invalid(format!("{}: is no image", base.path))),

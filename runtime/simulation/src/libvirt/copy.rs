@@ -35,6 +35,8 @@ pub enum Copying {
     FallsBehind,
     /// they end by themselves after so many looks: the storage is full, say
     Breaks(u32),
+    /// they catch up at once, and a pivot that was answered well has not happened
+    TurnsBack,
 }
 
 impl Default for Copying {
@@ -94,6 +96,7 @@ impl Session<'_> {
                 return Ok(None);
             }
             Copying::CatchesUp(needed) => needed,
+            Copying::TurnsBack => 0,
             Copying::FallsBehind | Copying::Breaks(_) => u32::MAX,
         };
         let ready = looks > needed;
@@ -110,7 +113,7 @@ impl Session<'_> {
         let Some(copy) = domain.copies.get(name).cloned() else {
             return Err(invalid_arg(format!("disk {name} does not have an active block job")));
         };
-        if !pivot {
+        if !pivot || copying == Copying::TurnsBack {
             domain.copies.remove(name);
             return Ok(());
         }

@@ -52,6 +52,8 @@ pub struct Network {
     pub names: BTreeMap<String, String>,
     /// Locks that were taken.
     pub locks: Vec<String>,
+    /// Locks that others hold, for as long as anybody looks.
+    pub locked: BTreeSet<String>,
     /// Hooks by action.
     pub hooks: BTreeMap<String, Vec<SimulatedHook>>,
 }
@@ -99,8 +101,19 @@ impl Network {
 
 impl locks::Executor for Simulation {
     fn acquire(&mut self, name: &str) -> Result<(), Failure> {
-        self.here.network.locks.push(name.to_owned());
-        Ok(())
+        match self.try_acquire(name)? {
+            true => Ok(()),
+            false => Err(Failure::timeout(format!("lock {name}: another driver holds it"))),
+        }
+    }
+
+    fn try_acquire(&mut self, name: &str) -> Result<bool, Failure> {
+        let network = &mut self.here.network;
+        let free = !network.locked.contains(name);
+        if free {
+            network.locks.push(name.to_owned());
+        }
+        Ok(free)
     }
 }
 

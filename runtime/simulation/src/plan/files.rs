@@ -2,7 +2,7 @@
 
 use remotes_effect::filesystem::{Effect as On, Kind};
 use remotes_effect::image::{Backing, Effect as OnImage};
-use remotes_effect::policy::normalized;
+use remotes_effect::policy::{beside, normalized};
 use remotes_effect::types::{Failure, FailureKind, Node, Place};
 use remotes_effect::{Answer, Effect, Executor, filesystem, image};
 
@@ -266,7 +266,7 @@ impl<E: Executor> Plan<E> {
 
     fn create(&mut self, effect: &Effect, at: &Place, base: Option<&Backing>) -> Result<(Answer, bool), Failure> {
         if let Some(base) = base {
-            let base = Place { on: at.on.clone(), path: base.path.clone() };
+            let base = Place { on: at.on.clone(), path: beside(&at.path, &base.path) };
             let names = self.found(&base, Last::Follow)?;
             self.adopt(&at.on, &names)?;
         }

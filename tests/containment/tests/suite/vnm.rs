@@ -154,7 +154,7 @@ pub fn vnm_foreign_hook() {
 
 #[test]
 pub fn vnm_foreign_lock() {
-    attempt(VNM_FOREIGN_LOCK, 9, &["lock vlantagdriver: granted are", "expected 1 to 64 letters"]);
+    attempt(VNM_FOREIGN_LOCK, 18, &["lock vlantagdriver: granted are", "expected 1 to 64 letters"]);
 }
 
 /// It may look at the machine, and nothing it does to it happens.

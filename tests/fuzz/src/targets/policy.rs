@@ -115,6 +115,8 @@ fn others(policy: &Policy) {
         let named = policy.tools.get(tool).is_some_and(|grant| !grant.arguments.is_empty());
         assert!(policy.check(&Effect::Tools(run)).is_err() || named, "{tool}");
     }
-    let lock = Effect::Locks(locks::Effect::Acquire { name: "vnmmad::br0".into() });
-    assert!(policy.check(&lock).is_err() || !policy.locks.is_empty());
+    let name = || "vnmmad::br0".to_owned();
+    for lock in [locks::Effect::Acquire { name: name() }, locks::Effect::TryAcquire { name: name() }] {
+        assert!(policy.check(&Effect::Locks(lock)).is_err() || !policy.locks.is_empty());
+    }
 }
