@@ -81,9 +81,19 @@ fn planned<'d>(journey: &Journey, disk: &'d Disk) -> Option<Move<'d>> {
     Some(Move { disk, target, shallow })
 }
 
-/// Copies that an interrupted action has left running. One that is not such a copy is somebody else's.
+/// Copies that an interrupted action has left running. One that is not such a copy is somebody else's, and the note of
+/// one to another datastore is kept for the repeat of that.
 fn end_earlier(journey: &Journey, earlier: &Note, moves: &[Move<'_>]) -> Result<(), Failure> {
     for Move { disk, target, .. } in moves {
+        if let Some(goal) = &earlier.other_goal
+            && copying::is_copied(journey, &disk.target)?
+        {
+            return Err(Failure::busy(format!(
+                "a block job runs on {}, which an interrupted migration to {goal} may have left; nothing was touched: \
+                 repeat that migration, or end the job with `virsh blockjob --abort`",
+                disk.target
+            )));
+        }
         if earlier.paths.contains(&target.path) {
             copying::give_up(journey, &disk.target)?;
         }

@@ -368,6 +368,22 @@ fn a_disk_where_an_earlier_move_was_to_is_not_left_behind() {
     untouched(&call);
 }
 
+/// Nor are copies to there forgotten that still run.
+#[test]
+fn a_copy_of_an_earlier_move_elsewhere_is_that_moves_to_end() {
+    let third = |host: &Host| migrate(host, "/var/lib/one//datastores/103/1", "node1", "YES", "");
+    let host = host(apart());
+    let first = third(&self::host(apart())).names().iter().position(|name| *name == "libvirt.end-block-job").unwrap();
+    third(host.stop_before(first));
+    assert!(!host.simulation().here.find(UUID).unwrap().copies.is_empty());
+    let call = to_datastore(&host);
+    assert_eq!(call.failure().kind, FailureKind::Busy);
+    assert!(call.failure().message.contains("an interrupted migration to /var/lib/one/datastores/103/1"));
+    untouched(&call);
+    third(&host).value();
+    assert_eq!(places(&host), in_folder("/var/lib/one/datastores/103/1"));
+}
+
 #[test]
 fn what_is_there_and_was_not_made_by_it_is_in_the_way() {
     let host = host(apart().file(&format!("{OTHER}/disk.2"), "somebody's"));

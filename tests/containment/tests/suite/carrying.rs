@@ -57,7 +57,12 @@ pub fn new_images() {
     grounds.link("granted/out", grounds.path("secret/key"));
     let outside = ["secret/key", "secret/new", "granted2/disk.0", "granted/10/../../secret/key", "granted2"];
     let mut paths: Vec<_> = outside.iter().map(|below| grounds.at(below)).collect();
-    for path in ["/etc/passwd", "json:{}", "nbd://127.0.0.1/x", "etc/passwd", "/dev/zero", ""] {
+    // A relative one begins in the new image's folder.
+    grounds.link("granted/10/away", grounds.path("secret/key"));
+    for path in ["../../secret/key", "../10/../../secret/key", "away", "./json:{}", "./nbd:127.0.0.1:1", "."] {
+        paths.push(path.to_owned());
+    }
+    for path in ["/etc/passwd", "json:{}", "nbd://127.0.0.1/x", "/dev/zero", ""] {
         paths.push(path.to_owned());
     }
     refused(&grounds, NEW_IMAGES, "granted/10/new", &paths, "image.create", REFUSED);
