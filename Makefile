@@ -60,7 +60,7 @@ test-kernel: setup ## Network drivers on a Debian kernel, in a machine that QEMU
 
 bench: setup ## Measures speed and memory, as a table and as JSON (STOCK_REMOTES=DIR: stock scripts, too)
 	@$(MAKE) build PROFILE=release
-	@$(CARGO) build --release $(LOCKED) -p remotes-bench -p remotes-integration --bins
+	@$(CARGO) build --release $(LOCKED) -p remotes-bench -p remotes-integration -p remotes-test-support --bins
 	@REMOTES_DIST=$(abspath $(TARGET))/dist-release $(CARGO) run --quiet --release $(LOCKED) -p remotes-bench
 
 lint: setup ## Format, clippy, licences, bans, advisories

@@ -62,6 +62,7 @@ fn main() -> Result<()> {
     if !options.network {
         groups.push(("the runtime", runtime));
         groups.push(("the hypervisor's actions", hypervisor::rows));
+        groups.push(("those of interfaces and agents", hypervisor::bridged));
     }
     groups.push(("network actions", network::rows));
     // What fails takes nothing away from what was measured.

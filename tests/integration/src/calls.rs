@@ -63,7 +63,8 @@ pub fn document(guest: &Guest, driver: &str) -> String {
         "<VMM_DRIVER_ACTION_DATA><HOST>{HOST}</HOST><DEPLOY_ID>{uuid}</DEPLOY_ID><VM><ID>{id}</ID><TEMPLATE><VMID>{id}</VMID>\
          <DISK><DISK_ID>0</DISK_ID><TARGET>vda</TARGET></DISK>\
          <DISK><ATTACH>YES</ATTACH><DISK_ID>2</DISK_ID><TARGET>vdb</TARGET><DRIVER>raw</DRIVER></DISK>\
-         <NIC><ATTACH>YES</ATTACH><NIC_ID>1</NIC_ID><MAC>{MAC}</MAC><BRIDGE>br0</BRIDGE><TARGET>one-7-1</TARGET></NIC>\
+         <NIC><ATTACH>YES</ATTACH><NIC_ID>1</NIC_ID><MAC>{MAC}</MAC><BRIDGE>br0</BRIDGE><MODEL>virtio</MODEL>\
+         <TARGET>one-7-1</TARGET></NIC>\
          <VCPU>2</VCPU><RESIZE><VCPU>1</VCPU></RESIZE></TEMPLATE></VM>\
          <DATASTORE><TM_MAD><![CDATA[{driver}]]></TM_MAD></DATASTORE></VMM_DRIVER_ACTION_DATA>\n"
     )

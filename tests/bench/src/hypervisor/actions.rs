@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use remotes_integration::calls::{MAC, file};
+use remotes_test_support::until;
 
 use super::host::Host;
 
@@ -100,13 +101,16 @@ fn detach_interface(host: &Host) -> Result<()> {
 }
 
 fn with_interface(host: &Host) -> Result<()> {
-    running(host)?;
+    without_interface(host)?;
     attach_interface(host)
 }
 
+/// The guest lets it go a moment after it was asked to.
 fn without_interface(host: &Host) -> Result<()> {
     running(host)?;
-    host.tries(host.virsh(&["detach-interface", "bridge", "--mac", MAC, "--live"])).map(drop)
+    host.tries(host.virsh(&["detach-interface", "bridge", "--mac", MAC, "--live"]))?;
+    let is_there = || host.scene.virsh(&["domiflist", &host.guest.name]).stdout.contains(MAC);
+    Ok(until("the end of an interface", || Ok((!is_there()).then_some(())))?)
 }
 
 fn eject(host: &Host) -> Result<()> {

@@ -20,27 +20,31 @@ use stock::Stock;
 /// The least that counts as overhead, in milliseconds: what is below it is noise.
 const NOISE: f64 = 0.5;
 
-/// All rows.
+/// The rows of any host.
 pub fn rows(scene: &crate::scene::Scene, options: &Options) -> Result<Vec<Row>> {
     let host = Host::new(scene)?;
     let mut rows = vec![reboot(&host, options)?, native(&host, options)?];
     let mut overheads = Vec::new();
     rows.extend(each(&host, options, ACTIONS, &mut overheads)?);
+    rows.extend(summary("", &overheads));
     rows.push(moves::row(scene, (options.runs / 40).max(3))?);
     rows.extend(crowd::rows(&host)?);
-    // From here on the tree is configured for other hosts.
-    if nix::unistd::geteuid().is_root() {
-        rows.extend(each(&Host::bridged(scene)?, options, INTERFACES, &mut overheads)?);
-        match Host::answering(scene)? {
-            Some(host) => rows.extend(each(&host, options, AGENT, &mut overheads)?),
-            None => eprintln!("exec is left out: there is no kernel for a guest with an agent; run `make setup`"),
-        }
-    } else {
+    Ok(rows)
+}
+
+/// The rows of a host with a bridge, and of a machine with an agent.
+pub fn bridged(scene: &crate::scene::Scene, options: &Options) -> Result<Vec<Row>> {
+    if !nix::unistd::geteuid().is_root() {
         eprintln!("attach_nic, detach_nic and exec are left out: a host of one's own needs root");
+        return Ok(Vec::new());
     }
-    if !overheads.is_empty() {
-        rows.push(summary(&overheads));
+    let mut overheads = Vec::new();
+    let mut rows = each(&Host::bridged(scene)?, options, INTERFACES, &mut overheads)?;
+    match Host::answering(scene)? {
+        Some(host) => rows.extend(each(&host, options, AGENT, &mut overheads)?),
+        None => eprintln!("exec is left out: there is no kernel for a guest with an agent; run `make setup`"),
     }
+    rows.extend(summary(" of these", &overheads));
     Ok(rows)
 }
 
@@ -97,16 +101,20 @@ fn row(what: String, ours: f64, theirs: f64, figure: f64) -> Row {
     Row { what: what.into(), ours, theirs, figure, target: String::new(), kept: true }
 }
 
-fn summary(overheads: &[(f64, f64)]) -> Row {
+/// What remains of some actions above the hypervisor's own time; none where there are no stock scripts.
+fn summary(which: &str, overheads: &[(f64, f64)]) -> Option<Row> {
     const LEAST: f64 = 5.0;
+    if overheads.is_empty() {
+        return None;
+    }
     let count = overheads.len() as f64;
     let mean = |values: &dyn Fn(&(f64, f64)) -> f64| {
         (overheads.iter().map(|pair| values(pair).ln()).sum::<f64>() / count).exp()
     };
     let [ours, stock] = [mean(&|pair| pair.0), mean(&|pair| pair.1)];
-    let what = "overhead above the hypervisor's own time, stock scripts to ours (geometric means)".to_owned();
+    let what = format!("overhead{which} above the hypervisor's own time, stock scripts to ours (geometric means)");
     let figure = stock / ours;
-    Row { target: format!("≥ {LEAST} ×"), kept: figure >= LEAST, ..row(what, ours, stock, figure) }
+    Some(Row { target: format!("≥ {LEAST} ×"), kept: figure >= LEAST, ..row(what, ours, stock, figure) })
 }
 
 /// Each way in turn, so that the machine's mood is the same for all.
