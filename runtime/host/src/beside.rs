@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use remotes_effect::types::Failure;
+use remotes_process::proc_path;
+use remotes_process::report::{failure, io_failure};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::jail::{Slot, proc_path};
-use crate::report::{failure, io_failure};
+use crate::jail::Slot;
 
 /// How often a new name is tried before giving up: a hostile folder may be full of them.
 const NAMES: u32 = 16;

@@ -11,16 +11,14 @@ pub mod image;
 pub mod jail;
 mod libvirt;
 mod machine;
-pub mod network;
-pub mod process;
 mod progress;
 mod remote;
-mod report;
 pub mod server;
 mod serving;
 mod ssh;
 pub mod tools;
 pub mod transfer;
+pub mod way;
 
 pub use machine::{Log, Machine, Surroundings};
 pub use serving::serve;

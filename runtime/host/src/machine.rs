@@ -9,6 +9,8 @@ use remotes_effect::log::Level;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::{Failure, Node};
 use remotes_effect::{Answer, Effect, clock, configuration, filesystem, hooks, image, locks, log, tools, transfer};
+use remotes_network::hooks::Hooks;
+use remotes_network::locks::Locks;
 
 use crate::clock::Clock;
 use crate::configuration::Configuration;
@@ -16,13 +18,11 @@ use crate::filesystem::Filesystem;
 use crate::image::Images;
 use crate::jail::Jail;
 use crate::libvirt::Libvirt;
-use crate::network::hooks::Hooks;
-use crate::network::locks::Locks;
-use crate::network::way::{Network, Ways};
 use crate::remote::Hosts;
 use crate::ssh::{REMOTE_DIRECTORY, Ssh};
 use crate::tools::{Tools, ungranted};
 use crate::transfer::{Between, Transfer};
+use crate::way::{Network, Ways};
 
 /// Takes one line of the driver's log.
 pub type Log = Box<dyn FnMut(Level, &str) + Send>;

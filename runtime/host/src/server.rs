@@ -7,10 +7,9 @@ use std::time::Duration;
 use remotes_effect::deadline::Deadline;
 use remotes_effect::frame::{self, FrameError, Hello, MAX_FRAME, Ready};
 use remotes_effect::{Answer, Effect};
+use remotes_process::{Capture, Feed, end, kill, last_line, poll, with_pipes};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-
-use crate::process::{Capture, Feed, end, kill, last_line, poll, with_pipes};
 
 /// Bytes of its standard error that are kept.
 const ERRORS: usize = 8 * 1024;

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use remotes_effect::types::Failure;
-
-use crate::process::{bare, system_program};
-use crate::report::shown;
+use remotes_process::report::shown;
+use remotes_process::{bare, system_program};
 
 /// Where hosts have the remotes tree where nothing else is said (`SCRIPTS_REMOTE_DIR` in oned.conf).
 pub const REMOTE_DIRECTORY: &str = "/var/tmp/one";

@@ -9,10 +9,9 @@ use remotes_effect::network::names;
 use remotes_effect::policy::{ArgumentPattern, Policy, ToolGrant};
 use remotes_effect::tools::{Executor, Outcome};
 use remotes_effect::types::{Failure, Node};
+use remotes_process::report::{io_failure, shown};
+use remotes_process::{Process, system_program};
 use rustix::fs::Access;
-
-use crate::process::{Process, system_program};
-use crate::report::{io_failure, shown};
 
 /// The executor of `tools`.
 #[derive(Debug, Clone, Copy)]

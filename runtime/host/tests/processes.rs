@@ -15,8 +15,8 @@ use remotes_effect::policy::{ArgumentPattern, Limits, Pattern, Policy, ToolGrant
 use remotes_effect::tools::{Answer as A, Effect as E, Outcome};
 use remotes_effect::types::{FailureKind as K, Node};
 use remotes_effect::{Answer, Effect, Executor as _};
-use remotes_host::process::Process;
 use remotes_host::{Machine, Surroundings};
+use remotes_process::Process;
 use support::{Sandbox, done, refused};
 
 fn long() -> Deadline {

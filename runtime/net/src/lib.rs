@@ -18,7 +18,7 @@ use std::time::Duration;
 use remotes_effect::deadline::Deadline;
 use remotes_effect::frame::{self, FrameError};
 use remotes_effect::policy::PolicyError;
-use remotes_host::network::privileged::Privileged;
+use remotes_network::privileged::Privileged;
 use thiserror::Error;
 
 pub use bounds::Bounds;

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect, Executor, clock, log};
-use remotes_host::network::perform;
-use remotes_host::network::privileged::Privileged;
+use remotes_network::perform;
+use remotes_network::privileged::Privileged;
 
 use crate::Bounds;
 

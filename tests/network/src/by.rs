@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use remotes_host::network::way::Ways;
+use remotes_host::way::Ways;
 use tempfile::TempDir;
 
 use crate::install_stand_ins;

@@ -8,8 +8,8 @@ use remotes_effect::openvswitch::{
     Action, Answer, Backing, Change, Column, Condition, Effect, Ethertype, Executor, Flow, NewBridge, NewPort,
     PortColumns, PortName, Protocol, Setting, VlanMode,
 };
-use remotes_host::network::openvswitch::OpenVswitch;
-use remotes_host::network::privileged::Privileged;
+use remotes_network::openvswitch::OpenVswitch;
+use remotes_network::privileged::Privileged;
 use remotes_network_tests::{sh, switched};
 use remotes_simulation::{Network, Simulation};
 

@@ -11,7 +11,7 @@ use remotes_effect::links::{self, Bridge};
 use remotes_effect::policy::Policy;
 use remotes_effect::types::{Failure, FailureKind};
 use remotes_effect::{Answer, Effect, filesystem, iptables, types};
-use remotes_host::network::way::{Network, Ways};
+use remotes_host::way::{Network, Ways};
 use remotes_network_tests::scene::{GROUP, Machine};
 use remotes_network_tests::{By, Case, Grounds, State, Sudo, assert_state, isolated, sh, skipped};
 

@@ -11,10 +11,9 @@ use std::sync::Arc;
 use remotes_effect::configuration::Executor;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
+use remotes_process::report::{failure, io_failure, shown};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
-
-use crate::report::{failure, io_failure, shown};
 
 pub use yaml::parse as parse_yaml;
 

@@ -9,12 +9,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use flate2::read::MultiGzDecoder;
 use remotes_effect::deadline::Deadline;
 use remotes_effect::types::Failure;
+use remotes_process::report::{io_failure, shown, timeout};
 use rustix::fs::Mode;
 use tar::{Archive, EntryType};
 
 use crate::beside::Beside;
 use crate::jail::{Found, Jail};
-use crate::report::{io_failure, shown, timeout};
 
 /// Bytes of an archive, unpacked, headers included.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;

@@ -5,12 +5,12 @@ use std::os::unix::fs::FileExt as _;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::types::Failure;
+use remotes_process::report::{failure, shown, timeout};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::progress::Progress;
-use crate::report::{failure, shown, timeout};
 
 /// Bytes between two looks at the clock.
 const PIECE: u64 = 16 * 1024 * 1024;

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use remotes_effect::policy::Access;
 use remotes_effect::types::Failure;
+use remotes_process::report::{failure, shown};
 use rustix::io::Errno;
 
 use crate::jail::{Found, Jail, Slot};
-use crate::report::{failure, shown};
 
 /// Makes a link in the slot. The same one being there is fine, anything else is in the way.
 pub(crate) fn make(jail: &Jail, slot: &Slot, target: &[u8]) -> Result<(), Failure> {

@@ -14,12 +14,12 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::filesystem::{Executor, Kind, Metadata};
 use remotes_effect::policy::{Access, normalized};
 use remotes_effect::types::{Failure, FailureKind, Place};
+use remotes_process::report::{failure, io_failure, shown, timeout};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
 use crate::beside::Beside;
 use crate::jail::{Found, Jail, Last};
 use crate::progress::Progress;
-use crate::report::{failure, io_failure, shown, timeout};
 
 /// Files that are read or written whole are no longer than this.
 const MAX_FILE: usize = 4 * 1024 * 1024;

@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::types::Failure;
+use remotes_process::report::{failure, timeout};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::jail::Slot;
-use crate::report::{failure, timeout};
 
 /// Folders within folders: each is a descriptor.
 const MAX_DEPTH: usize = 256;

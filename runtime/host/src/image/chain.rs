@@ -10,14 +10,14 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use remotes_effect::policy::Access;
 use remotes_effect::types::Failure;
+use remotes_process::Process;
+use remotes_process::report::shown;
 use rustix::fs::{FileType, OFlags};
 use serde_json::{Value, json};
 
 use super::format::Format;
 use super::header::Header;
 use crate::jail::{Found, Jail};
-use crate::process::Process;
-use crate::report::shown;
 
 /// Images behind one another.
 const MAX_LAYERS: usize = 128;

@@ -11,14 +11,14 @@ use remotes_effect::policy::{Access, beside, normalized};
 use remotes_effect::text::one_line;
 use remotes_effect::tools::Outcome;
 use remotes_effect::types::{Failure, FailureKind, Place};
+use remotes_process::report::{io_failure, shown};
+use remotes_process::{Process, system_program};
 use rustix::fs::Mode;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::beside::Beside;
 use crate::jail::{Jail, Last};
-use crate::process::{Process, system_program};
-use crate::report::{io_failure, shown};
 use chain::Layer;
 pub(crate) use chain::chain;
 pub use format::Format;

@@ -6,12 +6,13 @@ use std::os::fd::OwnedFd;
 
 use remotes_effect::policy::{Access, normalized};
 use remotes_effect::types::Failure;
+use remotes_process::proc_path;
+use remotes_process::report::failure;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::place::{canonical, proc_path};
+use super::place::canonical;
 use super::{Jail, Last};
-use crate::report::failure;
 
 /// One granted folder.
 #[derive(Debug)]

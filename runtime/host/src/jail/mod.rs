@@ -19,12 +19,11 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use remotes_effect::policy::{Access, PathGrants, normalized};
 use remotes_effect::types::{Failure, FailureKind};
+use remotes_process::report::{failure, io_failure, shown};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::report::{failure, io_failure, shown};
 use grants::Grant;
-pub(crate) use place::proc_path;
 pub use place::{Found, Slot};
 use steps::{Step, absolute, steps};
 use walk::Walk;

@@ -1,15 +1,16 @@
 //! What comes out of resolving: descriptors of what was checked.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use remotes_effect::types::Failure;
+use remotes_process::proc_path;
+use remotes_process::report::{failure, io_failure, shown};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::steps::{absolute, names};
-use crate::report::{failure, io_failure, shown};
 
 /// Something that exists below a granted folder, held by a descriptor that can only be looked through
 /// (`O_PATH`): nothing was opened yet, so neither a FIFO can block nor a device act.
@@ -165,11 +166,6 @@ impl Slot {
             Some(kind) => Err(Failure::invalid(format!("{}: is {}, not a regular file", self.shown(), named(kind)))),
         }
     }
-}
-
-/// A path that leads to this very descriptor, whatever happens to names meanwhile.
-pub(crate) fn proc_path(fd: impl AsFd) -> String {
-    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }
 
 /// The components of a path that the kernel gave.

@@ -8,13 +8,13 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use remotes_effect::types::Failure;
+use remotes_process::report::{failure, shown};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::place::Found;
 use super::steps::{Step, absolute, joined, steps};
 use super::{Jail, Last};
-use crate::report::{failure, shown};
 
 /// Links on one way, as many as the kernel allows (`MAXSYMLINKS`).
 const MAX_LINKS: u32 = 40;

@@ -7,11 +7,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use remotes_effect::libvirt::{CopyTarget, Effect};
 use remotes_effect::policy::{Access, NamedFile, Policy, check_document, named_images};
 use remotes_effect::types::{Failure, FailureKind, Node};
+use remotes_process::report::{failure, shown};
 use rustix::fs::FileType;
 
 use crate::image::{Format, chain};
 use crate::jail::{Found, Jail, Last};
-use crate::report::{failure, shown};
 
 /// Links that lead to a device at most.
 const MOST_LINKS: usize = 40;

@@ -9,12 +9,12 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::policy::{Access, NamedFile, Policy};
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect, libvirt};
+use remotes_process::bare;
+use remotes_process::report::shown;
 
 use crate::configuration::Configuration;
 use crate::connection::Connection;
 use crate::jail::Jail;
-use crate::process::bare;
-use crate::report::shown;
 use files::{Opening, opening};
 
 /// The key of the connection's URI in the operator's configuration.

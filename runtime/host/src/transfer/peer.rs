@@ -8,11 +8,11 @@ use std::time::Duration;
 use remotes_effect::deadline::Deadline;
 use remotes_effect::frame::{self, FrameError, Hello, Ready};
 use remotes_effect::types::Failure;
+use remotes_process::{Capture, attempt, end, last_line, nonblocking, poll, with_pipes};
 use rustix::event::PollFlags;
 use serde::{Deserialize, Serialize};
 
 use super::record::told;
-use crate::process::{Capture, attempt, end, last_line, nonblocking, poll, with_pipes};
 
 /// Bytes of its standard error that are kept.
 const ERRORS: usize = 8 * 1024;

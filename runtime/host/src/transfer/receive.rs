@@ -7,13 +7,13 @@ use std::os::unix::fs::FileExt as _;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::types::Failure;
+use remotes_process::report::{io_failure, timeout};
 
 use super::record::{MAX_EXTENT, Record, RecordReader, StreamError};
 use super::target::{Target, beside};
 use crate::beside::Beside;
 use crate::jail::Jail;
 use crate::progress::Progress;
-use crate::report::{io_failure, timeout};
 
 /// Why a stream was not received to its end.
 #[derive(Debug)]

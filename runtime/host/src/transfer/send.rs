@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt as _;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::types::Failure;
+use remotes_process::report::io_failure;
 use rustix::fs::OFlags;
 
 use super::record::{MAX_EXTENT, RecordWriter, StreamError};
@@ -14,7 +15,6 @@ use super::source::{Source, Visitor};
 use crate::filesystem::copy::{CopyError, data, errno};
 use crate::jail::Found;
 use crate::progress::Progress;
-use crate::report::io_failure;
 
 /// Why a source was not sent to its end.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::frame::{self, FrameError, Hello, Ready};
 use remotes_effect::policy::Access;
 use remotes_effect::types::Failure;
+use remotes_process::Timed;
 
 use super::peer::{Errand, MAX_FRAME, Report};
 use super::receive::{ReceiveError, Receiver};
@@ -14,7 +15,6 @@ use super::record::StreamError;
 use super::send::{SendError, Sender};
 use super::source::Source;
 use crate::jail::Jail;
-use crate::process::Timed;
 use crate::serving::{LONGEST, deadline};
 
 /// Bytes that are read or written at once.

@@ -7,11 +7,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use remotes_effect::deadline::Deadline;
 use remotes_effect::policy::{Access, normalized};
 use remotes_effect::types::{Failure, FailureKind};
+use remotes_process::report::{failure, shown, timeout};
 use rustix::fs::{Dir, FileType, OFlags};
 
 use crate::filesystem::link;
 use crate::jail::{Found, Jail, Last};
-use crate::report::{failure, shown, timeout};
 
 /// Files, folders and links in one copy.
 pub(super) const MAX_ENTRIES: usize = 100_000;

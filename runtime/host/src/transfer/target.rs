@@ -4,13 +4,13 @@ use std::ffi::OsStr;
 
 use remotes_effect::deadline::Deadline;
 use remotes_effect::types::{Failure, FailureKind};
+use remotes_process::report::{failure, io_failure, shown};
 use rustix::fs::Mode;
 
 use super::source::{MAX_DEPTH, MAX_ENTRIES};
 use crate::beside::{self, Beside};
 use crate::filesystem::{Filesystem, link};
 use crate::jail::{Found, Jail, Slot};
-use crate::report::{failure, io_failure, shown};
 
 /// A file or folder being laid down at a path.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::libvirt::State as DomainState;
 use remotes_effect::types::{Failure, FailureKind};
 use remotes_effect::{Answer, Effect, Executor};
-use remotes_host::network::privileged::Privileged;
 use remotes_net::{Bounds, Server};
+use remotes_network::privileged::Privileged;
 use remotes_network_tests::{State, isolated, sh};
 use remotes_simulation::Simulation;
 

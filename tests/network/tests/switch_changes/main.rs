@@ -11,8 +11,8 @@ use remotes_effect::openvswitch::Change;
 use remotes_effect::openvswitch::{Executor as _, NewBridge};
 use remotes_effect::types::FailureKind;
 use remotes_effect::vnm::Call;
-use remotes_host::network::openvswitch::OpenVswitch;
-use remotes_host::network::privileged::Privileged;
+use remotes_network::openvswitch::OpenVswitch;
+use remotes_network::privileged::Privileged;
 use remotes_network_tests::{Grounds, Outcome, SwitchState, sh, switched, together};
 use serde_json::{Value, json};
 

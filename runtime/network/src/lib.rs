@@ -1,4 +1,6 @@
-//! The host's network: links, packet filter, Open vSwitch, the locks of its drivers and the operator's hooks.
+//! The executors of the host's network: links, packet filter, Open vSwitch, the locks of its drivers and the
+//! operator's hooks. Apart from those of files and images, so that root's effect server has nothing of these in it.
+#![forbid(unsafe_code)]
 
 pub mod hooks;
 pub mod iptables;
@@ -10,7 +12,6 @@ pub mod privileged;
 pub mod sriov;
 pub mod tproxy;
 mod turn;
-pub mod way;
 
 use std::path::{Path, PathBuf};
 

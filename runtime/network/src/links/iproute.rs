@@ -7,7 +7,7 @@ use remotes_effect::network::settings;
 use remotes_effect::types::Failure;
 
 use super::change::{Change, New, verb};
-use crate::network::privileged::Privileged;
+use crate::privileged::Privileged;
 
 /// The programs `ip` and `bridge`.
 pub(super) struct Iproute(pub Privileged);

@@ -19,7 +19,7 @@ use remotes_effect::types::Failure;
 
 use super::change::{Change, New, verb};
 use super::look;
-use crate::network::netlink::Netlink;
+use crate::netlink::Netlink;
 
 /// A connection to the kernel.
 pub(super) struct Kernel(Netlink);

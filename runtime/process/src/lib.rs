@@ -1,11 +1,14 @@
 //! Child processes: an argument vector, a cleared environment, a process group of their own, bounded
-//! output, and an end at the deadline. No shell is involved anywhere.
+//! output, and an end at the deadline. No shell is involved anywhere. And what the system says of failures, as an
+//! operator can act on it.
+#![forbid(unsafe_code)]
 
 mod pipe;
+pub mod report;
 mod spawn;
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,10 +19,9 @@ use remotes_effect::text::one_line;
 use remotes_effect::tools::Outcome;
 use remotes_effect::types::Failure;
 
-use crate::jail::proc_path;
-use crate::report::{io_failure, shown, timeout};
-pub(crate) use pipe::{Capture, Feed, Timed, attempt, nonblocking, poll};
-pub(crate) use spawn::{bare, end, has_ended, kill, spawn, with_pipes};
+use self::report::{io_failure, shown, timeout};
+pub use pipe::{Capture, Feed, Timed, attempt, nonblocking, poll};
+pub use spawn::{bare, end, has_ended, kill, spawn, with_pipes};
 
 /// Where programs are looked for, and what a child has as PATH.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -165,13 +167,18 @@ fn code(status: ExitStatus) -> i32 {
 }
 
 /// The last line that a program printed, for messages.
-pub(crate) fn last_line(output: &[u8]) -> String {
+pub fn last_line(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(output);
     let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
     remotes_effect::text::shortened(&one_line(line), 400)
 }
 
 /// The program of this name among those of the system.
-pub(crate) fn system_program(name: &str) -> Option<PathBuf> {
+pub fn system_program(name: &str) -> Option<PathBuf> {
     PATH.split(':').map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file())
+}
+
+/// A path that leads to this very descriptor, whatever happens to names meanwhile.
+pub fn proc_path(fd: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use remotes_effect::network::{functions, names};
 use remotes_effect::sriov::{Executor, Function, Settings};
 use remotes_effect::types::Failure;
+use remotes_process::report::io_failure;
 
 use super::privileged::Privileged;
-use crate::report::io_failure;
 
 /// Where the kernel shows its devices.
 const ROOT: &str = "/sys";

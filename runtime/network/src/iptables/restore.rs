@@ -5,7 +5,7 @@ use remotes_effect::network::chains::Chains;
 use remotes_effect::types::Failure;
 
 use super::{selected, table};
-use crate::network::privileged::{Privileged, failure};
+use crate::privileged::{Privileged, failure};
 
 /// How often a transaction is made anew when the rules changed between looking and committing.
 const ATTEMPTS: usize = 5;

@@ -16,14 +16,14 @@ use super::PATH;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A command with a bare environment, in the root folder, in a process group of its own.
-pub(crate) fn bare(program: impl AsRef<OsStr>) -> Command {
+pub fn bare(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", PATH).env("LANG", "C").env("LC_ALL", "C").current_dir("/").process_group(0);
     command
 }
 
 /// Starts it with these descriptors under their numbers, and no others.
-pub(crate) fn spawn(command: &mut Command, inherited: Vec<OwnedFd>) -> std::io::Result<Child> {
+pub fn spawn(command: &mut Command, inherited: Vec<OwnedFd>) -> std::io::Result<Child> {
     // Between clearing the flag and the start no other child of ours may start: it would inherit, too.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -39,7 +39,7 @@ pub(crate) fn spawn(command: &mut Command, inherited: Vec<OwnedFd>) -> std::io::
 type Pipes = [Option<OwnedFd>; 3];
 
 /// Starts it with pipes to all that it reads and writes.
-pub(crate) fn with_pipes(command: &mut Command) -> std::io::Result<(Child, Pipes)> {
+pub fn with_pipes(command: &mut Command) -> std::io::Result<(Child, Pipes)> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = spawn(command, Vec::new())?;
     let pipes =
@@ -48,20 +48,20 @@ pub(crate) fn with_pipes(command: &mut Command) -> std::io::Result<(Child, Pipes
 }
 
 /// Whether the child has ended; its number stays taken until it is waited for.
-pub(crate) fn has_ended(child: &Child) -> std::io::Result<bool> {
+pub fn has_ended(child: &Child) -> std::io::Result<bool> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
     Ok(rustix::process::waitid(WaitId::Pid(Pid::from_child(child)), options)?.is_some())
 }
 
 /// Kills what is left of the child's process group, and does not wait for its end: it does nothing any more,
 /// and a process with many libraries takes the kernel a millisecond to take apart.
-pub(crate) fn kill(child: &Child) {
+pub fn kill(child: &Child) {
     // Fails where nobody is left, or for a program that sudo runs as somebody else.
     let _ = rustix::process::kill_process_group(Pid::from_child(child), Signal::KILL);
 }
 
 /// The same, and waits for the child; nothing where it does not go.
-pub(crate) fn end(child: &mut Child) -> Option<ExitStatus> {
+pub fn end(child: &mut Child) -> Option<ExitStatus> {
     kill(child);
     let mut waited = Duration::ZERO;
     let mut pause = Duration::from_micros(200);

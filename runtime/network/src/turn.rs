@@ -35,7 +35,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::network::privileged::Privileged;
+    use crate::privileged::Privileged;
 
     #[test]
     fn a_turn_lasts_as_long_as_the_programs_that_were_started_in_it() {

@@ -10,12 +10,12 @@ use remotes_effect::log::Level;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect};
+use remotes_network::privileged::Privileged;
+use remotes_network::{needs_rights, perform};
+use remotes_process::report::shown;
+use remotes_process::{bare, system_program};
 
-use super::privileged::Privileged;
-use super::{needs_rights, perform};
 use crate::connection::Connection;
-use crate::process::{bare, system_program};
-use crate::report::shown;
 
 /// Where root's effect server is installed. Never in a remotes tree, which the runtime's user can write.
 const SERVERS: [&str; 2] = ["/usr/libexec/remotes-net", "/usr/local/libexec/remotes-net"];

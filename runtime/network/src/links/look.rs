@@ -9,7 +9,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use remotes_effect::links::Link;
 use remotes_effect::types::Failure;
 
-use crate::network::netlink::{Netlink, attributes, text, value};
+use crate::netlink::{Netlink, attributes, text, value};
 
 /// The kernel's numbers of attributes.
 mod kind {
@@ -36,7 +36,7 @@ const ADDRESS_HEADER: usize = 8;
 const UP: u32 = 1;
 
 /// All links, in the kernel's order.
-pub(in crate::network) fn links() -> Result<Vec<Link>, Failure> {
+pub(crate) fn links() -> Result<Vec<Link>, Failure> {
     let mut ask = LinkMessage::default();
     ask.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
     let listed = Netlink::open().and_then(|mut kernel| kernel.list(&RouteNetlinkMessage::GetLink(ask)));

@@ -8,7 +8,7 @@ use remotes_effect::network::chains::is_of_family;
 use remotes_effect::network::names;
 use remotes_effect::types::{Failure, FailureKind};
 
-use crate::network::privileged::{Privileged, failure};
+use crate::privileged::{Privileged, failure};
 
 /// How long a set is waited for that rules have just let go of: the kernel frees them a little later.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use remotes_effect::network::proxies;
 use remotes_effect::types::{Failure, FailureKind};
 
-use crate::network::privileged::{Privileged, failure};
+use crate::privileged::{Privileged, failure};
 
 /// Where `ip netns` keeps names of namespaces; the same folder on most systems, and which of them it takes was
 /// decided when it was built.

@@ -9,7 +9,7 @@ use netlink_packet_core::{DefaultNla, Emitable as _, NetlinkSerializable};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use remotes_effect::iptables::Family;
 
-use crate::network::netlink::{Netlink, NetlinkError, attributes, text, value};
+use crate::netlink::{Netlink, NetlinkError, attributes, text, value};
 
 /// `NFNL_SUBSYS_NFTABLES`
 const SUBSYSTEM: u16 = 10 << 8;

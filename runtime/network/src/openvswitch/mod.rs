@@ -11,9 +11,9 @@ use remotes_effect::openvswitch::{Bridge, Change, Executor, Flow, ListedFlow, Po
 use remotes_effect::text::one_line;
 use remotes_effect::tools::Outcome;
 use remotes_effect::types::Failure;
+use remotes_process::last_line;
 
 use super::privileged::{Privileged, failure};
-use crate::process::last_line;
 use plan::{Command, Plan, command, missing};
 
 /// Seconds that the switch may take for one change. Its tools wait for ever unless they are told.

@@ -9,10 +9,9 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::locks::Executor;
 use remotes_effect::network::names;
 use remotes_effect::types::Failure;
+use remotes_process::report::{failure, shown, timeout};
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-
-use crate::report::{failure, shown, timeout};
 
 /// The folder of the stock network drivers' locks.
 const FOLDER: &str = "/tmp";

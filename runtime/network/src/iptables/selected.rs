@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use remotes_effect::iptables::{Change, Family, PlacedRule, Position, Table, TableChange};
 use remotes_effect::network::chains::{Chains, is_of_family};
 use remotes_effect::types::Failure;
+use remotes_process::system_program;
 
 use super::{nftables, stepwise};
-use crate::network::privileged::Privileged;
-use crate::process::system_program;
+use crate::privileged::Privileged;
 
 /// As long as there are fewer chains than this for each that is to be listed, one listing of all costs less than
 /// one of each.

@@ -9,10 +9,10 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 /// What is waited for on one pipe, if anything.
-pub(crate) type Waiting<'a> = Option<(BorrowedFd<'a>, PollFlags)>;
+pub type Waiting<'a> = Option<(BorrowedFd<'a>, PollFlags)>;
 
 /// Waits until something happens on one of the pipes, or until the time is over.
-pub(crate) fn poll(pipes: &[&Waiting<'_>], time: Duration) -> std::io::Result<()> {
+pub fn poll(pipes: &[&Waiting<'_>], time: Duration) -> std::io::Result<()> {
     let mut fds: Vec<PollFd<'_>> =
         pipes.iter().filter_map(|pipe| pipe.map(|(fd, events)| PollFd::from_borrowed_fd(fd, events))).collect();
     // A moment more, so that a deadline has passed when its time is over.
@@ -25,7 +25,7 @@ pub(crate) fn poll(pipes: &[&Waiting<'_>], time: Duration) -> std::io::Result<()
 
 /// Bytes on their way into a child.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub struct Feed {
     pipe: Option<std::fs::File>,
     bytes: Vec<u8>,
     sent: usize,
@@ -96,7 +96,7 @@ impl Feed {
 
 /// Bytes that come out of a child.
 #[derive(Debug)]
-pub(crate) struct Capture {
+pub struct Capture {
     pipe: Option<std::fs::File>,
     bytes: Vec<u8>,
     limit: usize,
@@ -164,7 +164,7 @@ impl Capture {
 
 /// One end of a pipe that somebody else began, waited for no longer than until the deadline.
 #[derive(Debug)]
-pub(crate) struct Timed {
+pub struct Timed {
     pipe: std::fs::File,
     deadline: Deadline,
 }
@@ -210,7 +210,7 @@ impl std::io::Write for Timed {
 }
 
 /// Reads or writes once, before the deadline; nothing where it would block.
-pub(crate) fn attempt(
+pub fn attempt(
     deadline: Deadline,
     mut operation: impl FnMut() -> std::io::Result<usize>,
 ) -> std::io::Result<Option<usize>> {
@@ -227,7 +227,7 @@ pub(crate) fn attempt(
     }
 }
 
-pub(crate) fn nonblocking(pipe: Option<OwnedFd>) -> std::io::Result<Option<std::fs::File>> {
+pub fn nonblocking(pipe: Option<OwnedFd>) -> std::io::Result<Option<std::fs::File>> {
     if let Some(pipe) = &pipe {
         rustix::io::ioctl_fionbio(pipe, true)?;
     }

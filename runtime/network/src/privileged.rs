@@ -9,9 +9,8 @@ use std::sync::Arc;
 use remotes_effect::deadline::Deadline;
 use remotes_effect::tools::Outcome;
 use remotes_effect::types::Failure;
-
-use crate::process::{Process, last_line, system_program};
-use crate::report::{io_failure, shown};
+use remotes_process::report::{io_failure, shown};
+use remotes_process::{Process, last_line, system_program};
 
 /// Bytes that a listing may have: ten thousand rules, or links with all their attributes.
 const LISTING: usize = 64 * 1024 * 1024;

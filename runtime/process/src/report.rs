@@ -7,12 +7,12 @@ use remotes_effect::types::Failure;
 use rustix::io::Errno;
 
 /// A name or path as one line of a message; bytes that are no UTF-8 are replaced.
-pub(crate) fn shown(name: impl AsRef<OsStr>) -> String {
+pub fn shown(name: impl AsRef<OsStr>) -> String {
     one_line(&name.as_ref().to_string_lossy())
 }
 
 /// The failure of doing `what` to `subject`: "cannot WHAT: the system's words".
-pub(crate) fn failure(subject: impl AsRef<OsStr>, what: &str, errno: Errno) -> Failure {
+pub fn failure(subject: impl AsRef<OsStr>, what: &str, errno: Errno) -> Failure {
     let subject = shown(subject);
     let message = format!("{subject}: cannot {what}: {}", std::io::Error::from(errno));
     match errno {
@@ -34,7 +34,7 @@ pub(crate) fn failure(subject: impl AsRef<OsStr>, what: &str, errno: Errno) -> F
 }
 
 /// The failure of an operation of the standard library.
-pub(crate) fn io_failure(subject: impl AsRef<OsStr>, what: &str, error: &std::io::Error) -> Failure {
+pub fn io_failure(subject: impl AsRef<OsStr>, what: &str, error: &std::io::Error) -> Failure {
     match Errno::from_io_error(error) {
         Some(errno) => failure(subject, what, errno),
         None => {
@@ -48,6 +48,6 @@ pub(crate) fn io_failure(subject: impl AsRef<OsStr>, what: &str, error: &std::io
 }
 
 /// The action's deadline came while `what` was under way.
-pub(crate) fn timeout(subject: impl AsRef<OsStr>, what: &str) -> Failure {
+pub fn timeout(subject: impl AsRef<OsStr>, what: &str) -> Failure {
     Failure::timeout(format!("{}: the action's deadline came during {what}", shown(subject)))
 }

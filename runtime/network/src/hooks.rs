@@ -6,10 +6,9 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::hooks::{Executor, Hook, Outcome};
 use remotes_effect::network::names;
 use remotes_effect::types::Failure;
+use remotes_process::Process;
+use remotes_process::report::{io_failure, shown};
 use rustix::fs::Access;
-
-use crate::process::Process;
-use crate::report::{io_failure, shown};
 
 /// What a hook finds in its environment, as far as the runtime has it: that of a login by ssh.
 const ENVIRONMENT: [&str; 6] = ["SHELL", "LOGNAME", "HOME", "LANG", "USER", "ONE_LOCATION"];

@@ -9,7 +9,7 @@ use remotes_effect::types::Failure;
 
 use super::steps::{Step, Steps};
 use super::table;
-use crate::network::privileged::{Privileged, failure};
+use crate::privileged::{Privileged, failure};
 
 /// How long a command waits for others to have changed their rules, in seconds, as the stock drivers do.
 const PATIENCE: &str = "3";

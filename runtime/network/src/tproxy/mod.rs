@@ -12,13 +12,13 @@ use remotes_effect::network::{names, proxies};
 use remotes_effect::tools::Outcome;
 use remotes_effect::tproxy::{Endpoint, Executor};
 use remotes_effect::types::{Failure, FailureKind};
+use remotes_process::report::shown;
+use remotes_process::system_program;
 use rustix::fs::Access;
 
 use super::links::look;
 use super::privileged::{Privileged, failure};
 use super::turn;
-use crate::process::system_program;
-use crate::report::shown;
 
 /// The executor of `tproxy`. `D` says where the daemon's program is; it is asked only where that is needed.
 pub struct Tproxy<'a, D> {
