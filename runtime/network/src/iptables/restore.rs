@@ -14,24 +14,44 @@ const ATTEMPTS: usize = 5;
 pub(super) fn commit(privileged: &Privileged, tables: &[TableChange]) -> Result<(), Failure> {
     let of = |family| tables.iter().filter(|change| change.family == family).collect::<Vec<_>>();
     let (ipv4, ipv6) = (of(Family::Ipv4), of(Family::Ipv6));
+    let (listing4, listing6) = both(privileged, &ipv4, &ipv6)?;
     // A refusal of the second family must come before the first one has changed.
     if !ipv4.is_empty() && ipv6.iter().any(|change| may_be_refused(change)) {
-        rehearse(privileged, Family::Ipv6, &ipv6)?;
+        rehearse(privileged, Family::Ipv6, &listing6, &ipv6)?;
     }
-    for (family, changes) in [(Family::Ipv4, ipv4), (Family::Ipv6, ipv6)] {
+    for (family, changes, listing) in [(Family::Ipv4, ipv4, listing4), (Family::Ipv6, ipv6, listing6)] {
         if !changes.is_empty() {
-            commit_family(privileged, family, &changes)?;
+            commit_family(privileged, family, &changes, listing)?;
         }
     }
     Ok(())
 }
 
+/// What changes of both families depend on, nothing for one without changes. On a host with many machines the
+/// listings take long enough to be made beside one another.
+fn both(privileged: &Privileged, ipv4: &[&TableChange], ipv6: &[&TableChange]) -> Result<(String, String), Failure> {
+    let list = |family, changes: &[&TableChange]| match changes.is_empty() {
+        true => Ok(String::new()),
+        false => selected::listing(privileged, family, changes),
+    };
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| list(Family::Ipv6, ipv6));
+        let first = list(Family::Ipv4, ipv4);
+        let second = second.join().unwrap_or_else(|_| Err(Failure::failed("the rules of IPv6: listing them broke off")));
+        Ok((first?, second?))
+    })
+}
+
 /// Makes the changes of one family in one transaction a table. What was listed before may have changed
 /// meanwhile: then it is listed anew.
-fn commit_family(privileged: &Privileged, family: Family, tables: &[&TableChange]) -> Result<(), Failure> {
+fn commit_family(
+    privileged: &Privileged,
+    family: Family,
+    tables: &[&TableChange],
+    mut listing: String,
+) -> Result<(), Failure> {
     let mut seen = None;
     for _ in 0..ATTEMPTS {
-        let listing = selected::listing(privileged, family, tables)?;
         let script = script(family, &listing, tables)?;
         if script.is_empty() {
             return Ok(());
@@ -42,13 +62,14 @@ fn commit_family(privileged: &Privileged, family: Family, tables: &[&TableChange
             Err(failure) if seen.as_ref() == Some(&script) => return Err(failure),
             Err(_) => seen = Some(script),
         }
+        listing = selected::listing(privileged, family, tables)?;
     }
     Err(Failure::busy(format!("{}: the rules kept changing; try again", program(family))))
 }
 
 /// Whether the changes would be taken, without making them.
-fn rehearse(privileged: &Privileged, family: Family, tables: &[&TableChange]) -> Result<(), Failure> {
-    let script = script(family, &selected::listing(privileged, family, tables)?, tables)?;
+fn rehearse(privileged: &Privileged, family: Family, listing: &str, tables: &[&TableChange]) -> Result<(), Failure> {
+    let script = script(family, listing, tables)?;
     if script.is_empty() { Ok(()) } else { restore(privileged, family, &script, &["--test"]) }
 }
 
