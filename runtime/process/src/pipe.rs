@@ -227,6 +227,7 @@ pub fn attempt(
     }
 }
 
+/// This end of a pipe as a file that is read and written without waiting.
 pub fn nonblocking(pipe: Option<OwnedFd>) -> std::io::Result<Option<std::fs::File>> {
     if let Some(pipe) = &pipe {
         rustix::io::ioctl_fionbio(pipe, true)?;

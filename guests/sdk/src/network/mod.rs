@@ -5,7 +5,7 @@ mod nic;
 mod vm;
 
 pub use nic::{Addresses, Bandwidth, Nic};
-pub use vm::{Attached, GroupRule, Vm};
+pub use vm::{Attached, Direction, GroupRule, Vm};
 
 /// The numbers of a list like `100,200-203`; ranges rise also where they are written falling. None where
 /// the text is no such list.

@@ -7,15 +7,24 @@ use super::nic::is_given;
 use crate::Failure;
 use crate::xml::{Document, Element};
 
-/// One rule of a security group, its values as they are given.
+/// Which way packets go, as the machine sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// into the machine
+    Inbound,
+    /// out of it
+    Outbound,
+}
+
+/// One rule of a security group, its values as they are given: an empty one is not the same as none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GroupRule {
-    /// id of the group
-    pub group: u32,
-    /// into the machine; out of it otherwise
-    pub inbound: bool,
+    /// id of the group; none where that is no number, and then it is no group's
+    pub group: Option<u32>,
+    /// RULE_TYPE; whatever is not inbound is outbound
+    pub direction: Option<Direction>,
     /// in lower case
-    pub protocol: String,
+    pub protocol: Option<String>,
     /// `22,80:90`
     pub range: Option<String>,
     /// number of an ICMP type
@@ -90,6 +99,7 @@ impl Vm {
             let values = update.children().filter(|element| is_given(*element, text));
             values.map(|element| (element.name().to_owned(), element.value().unwrap_or_default().to_owned())).collect()
         });
+        let rules = document.elements("TEMPLATE/SECURITY_GROUP_RULE");
         Ok(Self {
             id,
             deploy_id: document.text("DEPLOY_ID").map(str::to_owned),
@@ -97,7 +107,7 @@ impl Vm {
             nics: nics("NIC"),
             aliases: nics("NIC_ALIAS"),
             pcis: nics("PCI"),
-            rules: document.elements("TEMPLATE/SECURITY_GROUP_RULE").into_iter().map(rule).collect(),
+            rules: rules.into_iter().map(|element| rule(element, text)).collect(),
             update,
         })
     }
@@ -124,12 +134,19 @@ impl Vm {
     }
 }
 
-fn rule(element: Element<'_, '_>) -> GroupRule {
-    let text = |name: &str| element.text(name).map(|text| text.trim().to_owned());
+fn rule(element: Element<'_, '_>, document: &str) -> GroupRule {
+    let text = |name: &str| {
+        let given = element.first(name).filter(|value| is_given(*value, document))?;
+        Some(given.value().unwrap_or_default().trim().to_owned())
+    };
+    let direction = |kind: String| match kind.eq_ignore_ascii_case("inbound") {
+        true => Direction::Inbound,
+        false => Direction::Outbound,
+    };
     GroupRule {
-        group: element.text("SECURITY_GROUP_ID").and_then(|id| id.trim().parse().ok()).unwrap_or_default(),
-        inbound: element.text("RULE_TYPE").is_some_and(|kind| kind.trim().eq_ignore_ascii_case("inbound")),
-        protocol: text("PROTOCOL").unwrap_or_default().to_ascii_lowercase(),
+        group: text("SECURITY_GROUP_ID").and_then(|id| id.parse().ok()),
+        direction: text("RULE_TYPE").map(direction),
+        protocol: text("PROTOCOL").map(|protocol| protocol.to_ascii_lowercase()),
         range: text("RANGE"),
         icmp_type: text("ICMP_TYPE"),
         icmpv6_type: text("ICMPV6_TYPE"),
@@ -163,12 +180,29 @@ mod tests {
         assert_eq!(vm.aliases_of(&vm.nics[0]).map(|nic| nic.id).collect::<Vec<_>>(), [2]);
         let rule = &vm.rules[0];
         assert_eq!(
-            (rule.group, rule.inbound, rule.protocol.as_str(), rule.is_for_networks),
-            (105, true, "icmpv6", true)
+            (rule.group, rule.direction, rule.protocol.as_deref(), rule.is_for_networks),
+            (Some(105), Some(Direction::Inbound), Some("icmpv6"), true)
         );
         let update = vm.update.unwrap();
         let old: Vec<_> = update.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(old, [("MTU", "1400"), ("VLAN_ID", "")]);
+    }
+
+    #[test]
+    fn what_is_empty_in_a_rule_is_not_absent() {
+        let rule = |values: &str| {
+            let rule = format!("<SECURITY_GROUP_RULE>{values}</SECURITY_GROUP_RULE>");
+            Vm::parse(&VM.replacen("<TEMPLATE>", &format!("<TEMPLATE>{rule}"), 1)).unwrap().rules[0].clone()
+        };
+        let empty = "<![CDATA[]]>";
+        assert_eq!(rule("<IP/><SIZE/><RANGE/><PROTOCOL/><RULE_TYPE/>"), GroupRule::default());
+        let given = rule(&format!("<IP>{empty}</IP><RANGE>{empty}</RANGE><PROTOCOL>{empty}</PROTOCOL>"));
+        assert!(given.is_for_networks && given.networks == [""] && given.size.is_none());
+        assert_eq!((given.range.as_deref(), given.protocol.as_deref()), (Some(""), Some("")));
+        assert!(rule(&format!("<SIZE>{empty}</SIZE><IP6>::1</IP6>")).is_for_networks);
+        assert_eq!(rule("<SECURITY_GROUP_ID>x</SECURITY_GROUP_ID>").group, None);
+        assert_eq!(rule("<RULE_TYPE>INBound</RULE_TYPE>").direction, Some(Direction::Inbound));
+        assert_eq!(rule("<RULE_TYPE>x</RULE_TYPE>").direction, Some(Direction::Outbound));
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Interface<'_> {
         for id in self.ids {
             let most_members = self.most_members;
             let mut group = Group { base: &base, id: *id, most_members, rules: &mut rules, seen: BTreeSet::new() };
-            self.groups.iter().filter(|rule| rule.group == *id).try_for_each(|rule| group.add(rule))?;
+            self.groups.iter().filter(|rule| rule.group == Some(*id)).try_for_each(|rule| group.add(rule))?;
         }
         Ok(rules)
     }

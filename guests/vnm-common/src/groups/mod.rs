@@ -12,7 +12,7 @@ use remotes_sdk::iptables::{
     AddressSet, Chain, Change, Condition, Family, Physdev, PlacedRule, Position, Rule, Table, TableChange, Target,
     Transaction,
 };
-use remotes_sdk::network::{Attached, GroupRule, Nic, Vm};
+use remotes_sdk::network::{Attached, Direction, GroupRule, Nic, Vm};
 use remotes_sdk::{Failure, clock, error, iptables, links, locks};
 
 use crate::settings::Settings;
@@ -186,7 +186,13 @@ fn entry(mode: Mode) -> Vec<Change> {
 }
 
 fn everything() -> Vec<GroupRule> {
-    [false, true].map(|inbound| GroupRule { inbound, protocol: "all".to_owned(), ..GroupRule::default() }).to_vec()
+    let rule = |direction| GroupRule {
+        group: Some(0),
+        direction: Some(direction),
+        protocol: Some("all".to_owned()),
+        ..GroupRule::default()
+    };
+    [Direction::Outbound, Direction::Inbound].map(rule).to_vec()
 }
 
 /// Waits until the host has all of these links.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use remotes_sdk::Failure;
 use remotes_sdk::iptables::{AddressSet, Condition, Family, Ports, Rule, SetKind, SetLookup, Side, Target};
-use remotes_sdk::network::GroupRule;
+use remotes_sdk::network::{Direction, GroupRule};
 
 use super::cidr;
 
@@ -51,11 +51,15 @@ pub(super) struct Group<'a> {
 
 impl Group<'_> {
     pub fn add(&mut self, rule: &GroupRule) -> Result<(), Failure> {
-        let protocol = match rule.protocol.as_str() {
-            "" => "all",
-            "ipsec" => "esp",
-            other => other,
+        // Nothing is made up for what a rule lacks: it would let through what nobody asked for.
+        let protocol = match rule.protocol.as_deref() {
+            None | Some("") => return Err(self.lacks("PROTOCOL, as in TCP or ALL")),
+            Some("ipsec") => "esp",
+            Some(other) => other,
         };
+        if rule.direction.is_none() {
+            return Err(self.lacks("RULE_TYPE: INBOUND or OUTBOUND"));
+        }
         match (rule.is_for_networks, &rule.icmpv6_type, &rule.icmp_type, &rule.range) {
             (false, Some(kind), ..) => self.push(rule, Family::Ipv6, vec![Condition::Icmpv6Type(number(kind)?)]),
             (false, None, Some(kind), _) => self.push(rule, Family::Ipv4, vec![Condition::IcmpType(number(kind)?)]),
@@ -87,14 +91,18 @@ impl Group<'_> {
         Ok(())
     }
 
+    fn lacks(&self, what: &str) -> Failure {
+        Failure::invalid(format!("security group {}: a rule has no {what}", self.id))
+    }
+
     fn direction(&self, rule: &GroupRule) -> &'static str {
-        if rule.inbound { "i" } else { "o" }
+        if is_inbound(rule) { "i" } else { "o" }
     }
 
     fn push(&mut self, rule: &GroupRule, family: Family, conditions: Vec<Condition>) {
         let made = Rule { conditions, target: Target::Back };
         if self.seen.insert(format!("{} {} {made:?}", self.direction(rule), index(family))) {
-            let chain = if rule.inbound { &mut self.rules.inbound } else { &mut self.rules.outbound };
+            let chain = if is_inbound(rule) { &mut self.rules.inbound } else { &mut self.rules.outbound };
             chain[index(family)].push(made);
         }
     }
@@ -108,7 +116,7 @@ impl Group<'_> {
         members: Vec<String>,
     ) {
         let name = name(self.base, &format!("{}-{}-{suffix}", self.id, self.direction(rule)));
-        let sides = match (rule.inbound, kind) {
+        let sides = match (is_inbound(rule), kind) {
             (true, SetKind::HashNetPort) => vec![Side::Source, Side::Destination],
             (false, SetKind::HashNetPort) => vec![Side::Destination, Side::Destination],
             (true, _) => vec![Side::Source],
@@ -136,7 +144,8 @@ impl Group<'_> {
     }
 
     fn ports_of_networks(&mut self, rule: &GroupRule, protocol: &str, range: &str) -> Result<(), Failure> {
-        let ports = ports(range)?;
+        // An empty list has no ports, and lets nothing through.
+        let ports = if range.is_empty() { Vec::new() } else { ports(range)? };
         for (family, networks) in blocks(rule)? {
             let members = networks.iter().flat_map(|network| {
                 ports.iter().map(move |ports| match ports.first == ports.last {
@@ -189,10 +198,8 @@ fn shown(family: Family) -> &'static str {
 /// The rule's networks by family, in the order in which the families first appear.
 fn blocks(rule: &GroupRule) -> Result<Vec<(Family, Vec<String>)>, Failure> {
     let mut blocks: Vec<(Family, Vec<String>)> = Vec::new();
-    let Some(size) = &rule.size else { return Ok(blocks) };
-    let size: u128 = size
-        .parse()
-        .map_err(|_| Failure::invalid(format!("security group {}: SIZE is {size:?}, expected a number", rule.group)))?;
+    let Some(size) = rule.size.as_deref().filter(|size| !size.is_empty()) else { return Ok(blocks) };
+    let size: u128 = size.parse().map_err(|_| Failure::invalid(format!("SIZE is {size:?}, expected a number")))?;
     for first in &rule.networks {
         let first = cidr::address(first)?;
         let networks = cidr::networks(first, size);
@@ -204,6 +211,10 @@ fn blocks(rule: &GroupRule) -> Result<Vec<(Family, Vec<String>)>, Failure> {
     }
     blocks.retain(|(_, networks)| !networks.is_empty());
     Ok(blocks)
+}
+
+fn is_inbound(rule: &GroupRule) -> bool {
+    rule.direction == Some(Direction::Inbound)
 }
 
 fn number(text: &str) -> Result<u8, Failure> {
