@@ -172,7 +172,11 @@ pub fn machines(keys: &[Key], seen: &Seen) -> Vec<Machine> {
 fn interface(key: Key, seen: &Seen) -> Interface {
     let link = seen.links.iter().find(|link| plugged(link) == Some(key));
     let port = link.map(|link| Port { name: link.name.clone(), up: Some(link.up), mac: Some(link.mac.clone()) });
-    let (unlinked, vlans, flows) = switch::interface(key, seen);
+    let (unlinked, vlans, mut flows) = switch::interface(key, seen);
+    // It may well be on a bridge that could not be seen.
+    if seen.is_switch_unseen && link.is_some_and(|link| !is_in_a_bridge(link, &seen.links)) {
+        flows.get_or_insert(Flows::Unseen);
+    }
     let sets: Vec<&ListedSet> = seen.sets.iter().flatten().filter(|set| owner(&set.name) == Some(key)).collect();
     let mut groups: Vec<u32> = sets.iter().filter_map(|set| group(&set.name)).collect();
     groups.sort_unstable();

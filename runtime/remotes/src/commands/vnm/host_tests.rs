@@ -217,6 +217,17 @@ fn the_graph_and_json_have_them_too() {
     );
 }
 
+/// Nothing is said to pass that the switch may filter.
+#[test]
+fn what_a_switch_does_that_is_not_seen_is_not_known() {
+    let links = vec![link("br0", "bridge", None), link("one-7-0", "tun", Some("br0")), link("one-8-0", "tun", None)];
+    let rules = [Some(Rules::default()), Some(Rules::default())];
+    let shown = tree::tree(&Host::of(Seen { links, rules, is_switch_unseen: true, ..Seen::default() }));
+    let (bridged, other) = shown.split_once("on no bridge").unwrap();
+    assert!(bridged.contains("IPv4: no rules, everything passes") && !bridged.contains("flows"), "{shown}");
+    assert!(other.contains("└─ flows: not seen") && !other.contains("everything passes"), "{shown}");
+}
+
 /// The database takes any name.
 #[test]
 fn names_of_the_switch_stay_in_their_places() {

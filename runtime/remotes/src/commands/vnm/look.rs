@@ -47,6 +47,8 @@ pub struct Seen {
     pub sets: Option<Vec<ListedSet>>,
     /// bridges of Open vSwitch
     pub switches: Vec<Switch>,
+    /// whether there may be such that could not be seen
+    pub is_switch_unseen: bool,
     /// what could not be seen, and why
     pub unseen: Vec<String>,
 }
@@ -101,7 +103,9 @@ pub fn look() -> Result<Seen> {
     seen.sets = known(sets, "sets of addresses", &mut seen.unseen);
     // A host that does without it lacks nothing.
     if is_installed() {
-        seen.switches = switches(&mut asked, &mut seen.unseen)?;
+        let switches = switches(&mut asked, &mut seen.unseen)?;
+        seen.is_switch_unseen = switches.is_none();
+        seen.switches = switches.unwrap_or_default();
     }
     Ok(seen)
 }
@@ -130,12 +134,12 @@ fn rules(asked: &mut Asked, family: Family) -> Result<Result<Rules, Failure>> {
     Ok(Ok(rules))
 }
 
-fn switches(asked: &mut Asked, unseen: &mut Vec<String>) -> Result<Vec<Switch>> {
+fn switches(asked: &mut Asked, unseen: &mut Vec<String>) -> Result<Option<Vec<Switch>>> {
     let bridges = match asked.perform(Effect::Openvswitch(openvswitch::Effect::Bridges {}))? {
         Answer::Openvswitch(openvswitch::Answer::Bridges(bridges)) => bridges,
         answer => bail!("bridges: {answer:?} is no answer"),
     };
-    let bridges = known(bridges, "bridges of Open vSwitch", unseen).unwrap_or_default();
+    let Some(bridges) = known(bridges, "bridges of Open vSwitch", unseen) else { return Ok(None) };
     let mut switches = Vec::with_capacity(bridges.len());
     for bridge in bridges {
         let flows =
@@ -146,7 +150,7 @@ fn switches(asked: &mut Asked, unseen: &mut Vec<String>) -> Result<Vec<Switch>> 
         let flows = known(flows, &format!("flows of bridge {}", bridge.name), unseen);
         switches.push(Switch { bridge, flows });
     }
-    Ok(switches)
+    Ok(Some(switches))
 }
 
 fn known<T>(result: Result<T, Failure>, what: &str, unseen: &mut Vec<String>) -> Option<T> {
