@@ -58,7 +58,16 @@ fn chains_and_sets_are_seen_where_all_that_begin_so_are_granted() {
     for effect in [chains("one-"), chains("one-7-"), chains("opennebula"), sets("one-"), sets("one-7-0")] {
         assert_eq!(verdict(&policy, &effect), None, "{effect:?}");
     }
-    for effect in [chains("on"), chains("INPUT"), chains("DOCKER"), chains("one"), sets("on"), sets("other")] {
+    // Where rules may be placed that lead there, it can be looked whether they are.
+    for effect in [chains("FORWARD"), chains("INPUT")] {
+        assert_eq!(verdict(&policy, &effect), None, "{effect:?}");
+    }
+    let only_own = Policy::parse("schema = 1\n[iptables]\nchains = [\"*\"]\n", Path::new("policy.toml")).unwrap();
+    let denial = only_own.check(&chains("FORWARD")).unwrap_err();
+    assert!(denial.message.contains("`callers` under [iptables]"), "{denial:?}");
+    for effect in
+        [chains("on"), chains("INPU"), chains("OUTPUT"), chains("DOCKER"), chains("one"), sets("on"), sets("other")]
+    {
         assert_eq!(verdict(&policy, &effect), Some(FailureKind::Denied), "{effect:?}");
     }
     for effect in [chains(""), chains("-x"), chains("one-\n"), sets(""), sets("one 7")] {

@@ -185,7 +185,8 @@ pub struct Remove {
 
 #[derive(Subcommand)]
 pub enum Vnm {
-    /// Show bridges, their ports, virtual machines, and the chains and sets of their security groups
+    /// Show bridges, those of Open vSwitch as well, their ports and VLANs, virtual machines, and what filters their
+    /// packets: chains and sets of security groups, flows of the switch
     Show(Show),
 }
 

@@ -17,25 +17,44 @@ const NETWORK: &str = "set -e
     ipset add one-7-0-100-i-nr-inet 10.0.0.0/8,tcp:22
     for tables in iptables ip6tables; do
         $tables -N opennebula
+        $tables -A FORWARD -m physdev --physdev-is-bridged -j opennebula
         for base in one-7-0 one-8-1; do
             $tables -N $base-i; $tables -A $base-i -j DROP
             $tables -N $base-o; $tables -A $base-o -p tcp -j RETURN; $tables -A $base-o -j DROP
             $tables -A opennebula -j $base-i; $tables -A opennebula -j $base-o
+            $tables -A INPUT -m physdev --physdev-in $base -j $base-o
         done
     done
     ip6tables -D opennebula -j one-8-1-o";
 
-/// What the command prints there, as this user.
+/// Open vSwitch is not installed, as far as programs see.
+const NO_SWITCH: &str = "
+    for folder in /usr/sbin /usr/bin /sbin /bin; do
+        if [ -f $folder/ovs-vsctl ]; then mount --bind /dev/null $folder/ovs-vsctl; fi
+    done";
+
+/// It is, and does not run.
+const IDLE_SWITCH: &str = "
+    mkdir -p /run/openvswitch
+    mount -t tmpfs tmpfs /run/openvswitch";
+
+/// What the command prints there, as this user, on a host without Open vSwitch.
 fn show(arguments: &str, user: &str) -> Option<Outcome> {
+    show_with(NO_SWITCH, arguments, user)
+}
+
+fn show_with(more: &str, arguments: &str, user: &str) -> Option<Outcome> {
     if std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).unwrap() != 0 {
         assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "network namespaces need root");
         eprintln!("skipped: network namespaces need root");
         return None;
     }
     let program = dist().join("bin/remotes");
-    let script =
-        format!("{NETWORK}\nexec setpriv --reuid {user} --clear-groups '{}' vnm show {arguments}", program.display());
-    Some(Outcome::of(Command::new("unshare").args(["--net", "sh", "-c", &script]), ""))
+    let script = format!(
+        "{NETWORK}{more}\nexec setpriv --reuid {user} --clear-groups '{}' vnm show {arguments}",
+        program.display()
+    );
+    Some(Outcome::of(Command::new("unshare").args(["--net", "--mount", "sh", "-c", &script]), ""))
 }
 
 #[test]
@@ -93,4 +112,27 @@ fn without_rights_links_are_shown_and_the_rest_is_named() {
         assert!(unseen.contains(what), "{}", outcome.stdout);
     }
     assert!(outcome.stdout.contains("IPv4: not seen"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_switch_that_does_not_answer_is_named() {
+    if !["/usr/bin/ovs-vsctl", "/usr/sbin/ovs-vsctl"].iter().any(|it| std::path::Path::new(it).is_file()) {
+        return remotes_test_support::skipped("Open vSwitch is not installed; `make setup` does it");
+    }
+    let Some(outcome) = show_with(IDLE_SWITCH, "", "0") else { return };
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
+    let unseen = outcome.stdout.split_once("└─ not seen\n").unwrap().1;
+    assert_eq!(unseen.lines().count(), 1, "{}", outcome.stdout);
+    assert!(unseen.contains("bridges of Open vSwitch: ") && unseen.contains("is ovsdb-server running?"), "{unseen}");
+    assert!(outcome.stdout.contains("bridge br0"), "{}", outcome.stdout);
+}
+
+/// Without rules of FORWARD that lead there, the chains are of no use.
+#[test]
+fn chains_that_forward_does_not_lead_to_are_broken() {
+    let more = format!("{NO_SWITCH}\nip6tables -F FORWARD; iptables -I FORWARD -j DROP; iptables -F INPUT");
+    let Some(outcome) = show_with(&more, "", "0") else { return };
+    for broken in ["IPv4: BROKEN: rule 1 of FORWARD takes packets", "IPv6: BROKEN: FORWARD does not lead"] {
+        assert!(outcome.stdout.contains(broken), "{}", outcome.stdout);
+    }
 }

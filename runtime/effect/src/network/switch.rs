@@ -114,7 +114,8 @@ fn vlans(ids: &[u16]) -> Result<String, Failure> {
     list(ids.iter().map(|id| vlan(*id)))
 }
 
-fn mode(mode: VlanMode) -> &'static str {
+/// A mode as the database calls it.
+pub fn mode(mode: VlanMode) -> &'static str {
     match mode {
         VlanMode::Access => "access",
         VlanMode::Trunk => "trunk",

@@ -20,7 +20,7 @@ pub struct IptablesGrant {
     pub chains: Vec<Pattern>,
     /// Chains that the host's drivers share: made where there is none, never emptied or removed.
     pub shared: Vec<Pattern>,
-    /// The system's chains in which rules may be placed that lead to those.
+    /// The system's chains in which rules may be placed that lead to those, and which may be looked at.
     pub callers: Vec<String>,
     /// Names of sets.
     pub sets: Vec<Pattern>,
@@ -106,11 +106,15 @@ impl IptablesGrant {
         }
     }
 
-    /// Whether all chains whose names begin so are the driver's, or shared with it.
+    /// Whether all chains whose names begin so are the driver's, or this is the name of one that is shared with it or
+    /// leads there.
     fn check_beginning(&self, beginning: &str) -> Result<(), Failure> {
         names::chain(beginning)?;
-        if self.shares(beginning) {
+        if self.shares(beginning) || self.callers.iter().any(|caller| caller == beginning) {
             return Ok(());
+        }
+        if names::is_reserved(beginning) {
+            return Err(denied(format!("chain {beginning}: granted are {}", self.callers.join(", ")), "callers"));
         }
         self.grants_chain(beginning)?;
         self.grants_chain(&format!("{beginning}x"))

@@ -11,7 +11,7 @@ use remotes_effect::openvswitch::{Bridge, Change, Executor, Flow, ListedFlow, Po
 use remotes_effect::text::one_line;
 use remotes_effect::tools::Outcome;
 use remotes_effect::types::Failure;
-use remotes_process::last_line;
+use remotes_process::{last_line, system_program};
 
 use super::privileged::{Privileged, failure};
 use plan::{Command, Plan, command, missing};
@@ -24,6 +24,11 @@ const SOCKETS: &str = "/var/run/one/vhost-socks";
 
 /// The status of a tool whose time has passed: SIGALRM ended it.
 const ALARM: i32 = 128 + 14;
+
+/// Whether this host has Open vSwitch, running or not.
+pub fn is_installed() -> bool {
+    system_program("ovs-vsctl").is_some()
+}
 
 /// The executor of `openvswitch`.
 #[derive(Debug, Clone)]

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use remotes_effect::iptables::{ListedChain, ListedSet};
+use remotes_effect::iptables::ListedSet;
 use remotes_effect::links::Link;
 use serde::Serialize;
 
-use super::look::{Rules, Seen};
+use super::filter::Filter;
+use super::flows::{Flows, Key};
+use super::look::Seen;
+use super::switch::{self, Vlans};
 
 /// The networks of a host.
 #[derive(Debug, Serialize)]
@@ -21,8 +24,11 @@ pub struct Host {
 #[derive(Debug, Serialize)]
 pub struct Bridge {
     pub name: String,
+    /// whether it is one of Open vSwitch, and none of the kernel's own
+    pub openvswitch: bool,
     pub up: bool,
-    pub mtu: u32,
+    /// none where the kernel has no link of it
+    pub mtu: Option<u32>,
     /// ports that are no machine's
     pub uplinks: Vec<Uplink>,
     pub machines: Vec<Machine>,
@@ -31,13 +37,26 @@ pub struct Bridge {
 #[derive(Debug, Serialize)]
 pub struct Uplink {
     pub name: String,
-    /// the kernel's name of its kind; empty for hardware
-    pub kind: String,
-    pub up: bool,
+    /// the kernel's name of its kind; empty for hardware; none where it has no link: what Open vSwitch makes itself
+    pub kind: Option<String>,
+    /// none where it has no link
+    pub up: Option<bool>,
     /// VLAN, or VXLAN network identifier
     pub id: Option<u32>,
     /// the link below
     pub on: Option<String>,
+    /// on a bridge of Open vSwitch
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlans: Option<Vlans>,
+    /// the interface whose flows its packets meet
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flows_of: Option<Owner>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Owner {
+    pub vm: u32,
+    pub nic: u32,
 }
 
 /// A virtual machine as far as it is on one bridge.
@@ -54,6 +73,12 @@ pub struct Interface {
     pub port: Option<Port>,
     pub ipv4: Filter,
     pub ipv6: Filter,
+    /// on a bridge of Open vSwitch
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlans: Option<Vlans>,
+    /// on a bridge of Open vSwitch, or left on one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flows: Option<Flows>,
     pub sets: Vec<Set>,
     /// Security groups that have networks. The chains do not say from which group a rule comes.
     pub groups_with_networks: Vec<u32>,
@@ -62,22 +87,9 @@ pub struct Interface {
 #[derive(Debug, Serialize)]
 pub struct Port {
     pub name: String,
-    pub up: bool,
-    pub mac: String,
-}
-
-/// What filters an interface's packets of one family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "state")]
-pub enum Filter {
-    /// could not be seen
-    Unseen,
-    /// no chains: everything passes
-    None,
-    /// Chains in force, with how many rules into the machine and out of it.
-    InForce { inbound: usize, outbound: usize },
-    /// There are chains, but nothing leads to one of them, or one is missing.
-    Broken,
+    /// what the kernel knows of its link; none where it has none: QEMU serves the switch by a socket
+    pub up: Option<bool>,
+    pub mac: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,14 +99,18 @@ pub struct Set {
 }
 
 /// The machine and interface of a name: `one-7-0`, `one-7-0-i`, `one-7-0-100-i-nr-inet`.
-fn owner(name: &str) -> Option<(u32, u32)> {
+fn owner(name: &str) -> Option<Key> {
     let mut numbers = name.strip_prefix("one-")?.splitn(3, '-').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// The owner of a link, which has nothing behind its numbers.
-fn plugged(link: &Link) -> Option<(u32, u32)> {
-    owner(&link.name).filter(|(vm, nic)| link.name == format!("one-{vm}-{nic}"))
+/// The owner of a port, which has nothing behind its numbers.
+pub fn numbers(name: &str) -> Option<Key> {
+    owner(name).filter(|(vm, nic)| name == format!("one-{vm}-{nic}"))
+}
+
+fn plugged(link: &Link) -> Option<Key> {
+    numbers(&link.name)
 }
 
 impl Host {
@@ -102,14 +118,18 @@ impl Host {
     pub fn of(seen: Seen) -> Self {
         let bridges = seen.links.iter().filter(|link| link.kind == "bridge");
         let mut bridges: Vec<Bridge> = bridges.map(|link| bridge(link, &seen)).collect();
+        bridges.extend(seen.switches.iter().map(|it| switch::bridge(it, &seen)));
         bridges.sort_by(|a, b| a.name.cmp(&b.name));
         // What has a link in no bridge, or rules and no link.
-        let bridged = |key: &(u32, u32)| {
-            seen.links.iter().any(|link| plugged(link) == Some(*key) && is_in_a_bridge(link, &seen.links))
+        let switched: Vec<Key> = switch::keys(&seen).collect();
+        let bridged = |key: &Key| {
+            switched.contains(key)
+                || seen.links.iter().any(|link| plugged(link) == Some(*key) && is_in_a_bridge(link, &seen.links))
         };
         let chains = seen.rules.iter().flatten().flat_map(|rules| &rules.chains).filter_map(|chain| owner(&chain.name));
         let sets = seen.sets.iter().flatten().filter_map(|set| owner(&set.name));
-        let mut others: Vec<(u32, u32)> = seen.links.iter().filter_map(plugged).chain(chains).chain(sets).collect();
+        let mut others: Vec<Key> = seen.links.iter().filter_map(plugged).chain(chains).chain(sets).collect();
+        others.extend(switch::left_keys(&seen));
         others.sort_unstable();
         others.dedup();
         others.retain(|key| !bridged(key));
@@ -126,17 +146,20 @@ fn bridge(link: &Link, seen: &Seen) -> Bridge {
     let ports: Vec<&Link> = seen.links.iter().filter(|port| port.master.as_ref() == Some(&link.name)).collect();
     let uplinks = ports.iter().filter(|port| plugged(port).is_none()).map(|port| Uplink {
         name: port.name.clone(),
-        kind: port.kind.clone(),
-        up: port.up,
+        kind: Some(port.kind.clone()),
+        up: Some(port.up),
         id: port.vlan,
         on: port.lower.clone(),
+        vlans: None,
+        flows_of: None,
     });
-    let keys: Vec<(u32, u32)> = ports.iter().filter_map(|port| plugged(port)).collect();
+    let keys: Vec<Key> = ports.iter().filter_map(|port| plugged(port)).collect();
     let (uplinks, machines) = (uplinks.collect(), machines(&keys, seen));
-    Bridge { name: link.name.clone(), up: link.up, mtu: link.mtu, uplinks, machines }
+    Bridge { name: link.name.clone(), openvswitch: false, up: link.up, mtu: Some(link.mtu), uplinks, machines }
 }
 
-fn machines(keys: &[(u32, u32)], seen: &Seen) -> Vec<Machine> {
+/// The machines of these interfaces.
+pub fn machines(keys: &[Key], seen: &Seen) -> Vec<Machine> {
     let mut machines = BTreeMap::<u32, Vec<u32>>::new();
     keys.iter().for_each(|(vm, nic)| machines.entry(*vm).or_default().push(*nic));
     let machine = |(vm, mut nics): (u32, Vec<u32>)| {
@@ -146,17 +169,22 @@ fn machines(keys: &[(u32, u32)], seen: &Seen) -> Vec<Machine> {
     machines.into_iter().map(machine).collect()
 }
 
-fn interface(key: (u32, u32), seen: &Seen) -> Interface {
+fn interface(key: Key, seen: &Seen) -> Interface {
     let link = seen.links.iter().find(|link| plugged(link) == Some(key));
-    let port = link.map(|link| Port { name: link.name.clone(), up: link.up, mac: link.mac.clone() });
+    let port = link.map(|link| Port { name: link.name.clone(), up: Some(link.up), mac: Some(link.mac.clone()) });
+    let (unlinked, vlans, mut flows) = switch::interface(key, seen);
+    // It may well be on a bridge that could not be seen.
+    if seen.is_switch_unseen && link.is_some_and(|link| !is_in_a_bridge(link, &seen.links)) {
+        flows.get_or_insert(Flows::Unseen);
+    }
     let sets: Vec<&ListedSet> = seen.sets.iter().flatten().filter(|set| owner(&set.name) == Some(key)).collect();
     let mut groups: Vec<u32> = sets.iter().filter_map(|set| group(&set.name)).collect();
     groups.sort_unstable();
     groups.dedup();
     let base = format!("one-{}-{}", key.0, key.1);
-    let [ipv4, ipv6] = [0, 1].map(|family| filter(&base, seen.rules[family].as_ref()));
+    let [ipv4, ipv6] = [0, 1].map(|family| Filter::of(&base, seen.rules[family].as_ref()));
     let sets = sets.into_iter().map(|set| Set { name: set.name.clone(), members: set.members }).collect();
-    Interface { id: key.1, port, ipv4, ipv6, sets, groups_with_networks: groups }
+    Interface { id: key.1, port: port.or(unlinked), ipv4, ipv6, vlans, flows, sets, groups_with_networks: groups }
 }
 
 /// The security group of a set: the third number of `one-7-0-100-i-nr-inet`.
@@ -164,27 +192,6 @@ fn group(set: &str) -> Option<u32> {
     let mut words = set.split('-').skip(3);
     let group = words.next()?.parse().ok()?;
     matches!(words.next(), Some("i" | "o")).then_some(group)
-}
-
-fn filter(base: &str, rules: Option<&Rules>) -> Filter {
-    let Some(rules) = rules else { return Filter::Unseen };
-    let chain = |end: &str| -> Option<&ListedChain> {
-        let name = format!("{base}-{end}");
-        rules.chains.iter().find(|chain| chain.name == name)
-    };
-    // What follows a rule that accepts everything is met by no packet.
-    let reached = rules.entry.iter().take_while(|rule| rule.as_str() != "-j ACCEPT");
-    let is_called = |chain: &ListedChain| {
-        let jump = format!("-j {}", chain.name);
-        reached.clone().any(|rule| rule.ends_with(&jump))
-    };
-    match (chain("i"), chain("o")) {
-        (None, None) => Filter::None,
-        (Some(inbound), Some(outbound)) if is_called(inbound) && is_called(outbound) => {
-            Filter::InForce { inbound: inbound.rules.len(), outbound: outbound.rules.len() }
-        }
-        _ => Filter::Broken,
-    }
 }
 
 #[cfg(test)]

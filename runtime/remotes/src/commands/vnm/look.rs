@@ -9,20 +9,31 @@ use anyhow::{Result, bail};
 use remotes_effect::deadline::Deadline;
 use remotes_effect::iptables::{Family, ListedChain, ListedSet};
 use remotes_effect::links::Link;
+use remotes_effect::openvswitch::{self, Bridge, ListedFlow};
 use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::Policy;
 use remotes_effect::text::one_line;
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect, iptables, links};
+use remotes_host::network::openvswitch::is_installed;
 use remotes_host::{Machine, Surroundings};
 
 use crate::output;
 
-const POLICY: &str =
-    "schema = 1\n[links]\n[iptables]\nchains = [\"one-*\"]\nshared = [\"opennebula\"]\nsets = [\"one-*\"]\n";
+const POLICY: &str = r#"
+schema = 1
+[links]
+[iptables]
+chains = ["one-*"]
+shared = ["opennebula"]
+callers = ["FORWARD", "INPUT"]
+sets = ["one-*"]
+[openvswitch]
+bridges = ["*"]
+"#;
 
 /// The chain that the interfaces' chains are called from.
-const ENTRY: &str = "opennebula";
+pub const ENTRY: &str = "opennebula";
 /// What names of the drivers' chains and sets begin with.
 const BEGINNING: &str = "one-";
 
@@ -34,6 +45,10 @@ pub struct Seen {
     pub rules: [Option<Rules>; 2],
     /// none where they could not be seen
     pub sets: Option<Vec<ListedSet>>,
+    /// bridges of Open vSwitch
+    pub switches: Vec<Switch>,
+    /// whether there may be such that could not be seen
+    pub is_switch_unseen: bool,
     /// what could not be seen, and why
     pub unseen: Vec<String>,
 }
@@ -45,7 +60,21 @@ pub struct Rules {
     pub chains: Vec<ListedChain>,
     /// rules of the chain that calls them
     pub entry: Vec<String>,
+    /// those of FORWARD, which leads there
+    pub forward: Vec<String>,
+    /// those of INPUT, which leads to the chains of what machines send
+    pub input: Vec<String>,
 }
+
+/// A bridge of Open vSwitch.
+#[derive(Debug)]
+pub struct Switch {
+    pub bridge: Bridge,
+    /// none where they could not be seen
+    pub flows: Option<Vec<ListedFlow>>,
+}
+
+type Asked = Pipeline<remotes_effect::journal::Several, Machine>;
 
 /// Looks.
 pub fn look() -> Result<Seen> {
@@ -58,35 +87,70 @@ pub fn look() -> Result<Seen> {
         log: Box::new(|_, text| output::complain(&one_line(text))),
     });
     let mut asked = Pipeline::new(policy, remotes_effect::journal::Several::default(), machine);
-    let mut perform = |effect| asked.perform(effect);
-    let links = match perform(Effect::Links(links::Effect::Entries {}))? {
+    let links = match asked.perform(Effect::Links(links::Effect::Entries {}))? {
         Answer::Links(links::Answer::Entries(Ok(links))) => links,
         answer => bail!("{}", answer.failure().map_or("the links cannot be listed", |failure| &failure.message)),
     };
     let mut seen = Seen { links, ..Seen::default() };
-    let mut chains = |family, beginning: &str| -> Result<Result<Vec<ListedChain>, Failure>> {
-        match perform(Effect::Iptables(iptables::Effect::Chains { family, beginning: beginning.to_owned() }))? {
-            Answer::Iptables(iptables::Answer::Chains(chains)) => Ok(chains),
-            answer => bail!("chains: {answer:?} is no answer"),
-        }
-    };
     for (place, family) in [Family::Ipv4, Family::Ipv6].into_iter().enumerate() {
-        let rules = match (chains(family, BEGINNING)?, chains(family, ENTRY)?) {
-            (Ok(chains), Ok(entry)) => {
-                let entry = entry.into_iter().find(|chain| chain.name == ENTRY);
-                Ok(Rules { chains, entry: entry.map(|chain| chain.rules).unwrap_or_default() })
-            }
-            (Err(failure), _) | (_, Err(failure)) => Err(failure),
-        };
         let name = if family == Family::Ipv4 { "IPv4" } else { "IPv6" };
-        seen.rules[place] = known(rules, &format!("rules of {name}"), &mut seen.unseen);
+        seen.rules[place] = known(rules(&mut asked, family)?, &format!("rules of {name}"), &mut seen.unseen);
     }
-    let sets = match perform(Effect::Iptables(iptables::Effect::Sets { beginning: BEGINNING.to_owned() }))? {
+    let sets = match asked.perform(Effect::Iptables(iptables::Effect::Sets { beginning: BEGINNING.to_owned() }))? {
         Answer::Iptables(iptables::Answer::Sets(sets)) => sets,
         answer => bail!("sets: {answer:?} is no answer"),
     };
     seen.sets = known(sets, "sets of addresses", &mut seen.unseen);
+    // A host that does without it lacks nothing.
+    if is_installed() {
+        let switches = switches(&mut asked, &mut seen.unseen)?;
+        seen.is_switch_unseen = switches.is_none();
+        seen.switches = switches.unwrap_or_default();
+    }
     Ok(seen)
+}
+
+fn rules(asked: &mut Asked, family: Family) -> Result<Result<Rules, Failure>> {
+    let mut chains = |beginning: &str| -> Result<Result<Vec<ListedChain>, Failure>> {
+        match asked.perform(Effect::Iptables(iptables::Effect::Chains { family, beginning: beginning.to_owned() }))? {
+            Answer::Iptables(iptables::Answer::Chains(chains)) => Ok(chains),
+            answer => bail!("chains: {answer:?} is no answer"),
+        }
+    };
+    let mut rules = Rules::default();
+    match chains(BEGINNING)? {
+        Ok(chains) => rules.chains = chains,
+        Err(failure) => return Ok(Err(failure)),
+    }
+    for (name, rules) in [(ENTRY, &mut rules.entry), ("FORWARD", &mut rules.forward), ("INPUT", &mut rules.input)] {
+        match chains(name)? {
+            Ok(chains) => {
+                let chain = chains.into_iter().find(|chain| chain.name == name);
+                *rules = chain.map(|chain| chain.rules).unwrap_or_default();
+            }
+            Err(failure) => return Ok(Err(failure)),
+        }
+    }
+    Ok(Ok(rules))
+}
+
+fn switches(asked: &mut Asked, unseen: &mut Vec<String>) -> Result<Option<Vec<Switch>>> {
+    let bridges = match asked.perform(Effect::Openvswitch(openvswitch::Effect::Bridges {}))? {
+        Answer::Openvswitch(openvswitch::Answer::Bridges(bridges)) => bridges,
+        answer => bail!("bridges: {answer:?} is no answer"),
+    };
+    let Some(bridges) = known(bridges, "bridges of Open vSwitch", unseen) else { return Ok(None) };
+    let mut switches = Vec::with_capacity(bridges.len());
+    for bridge in bridges {
+        let flows =
+            match asked.perform(Effect::Openvswitch(openvswitch::Effect::Flows { bridge: bridge.name.clone() }))? {
+                Answer::Openvswitch(openvswitch::Answer::Flows(flows)) => flows,
+                answer => bail!("flows: {answer:?} is no answer"),
+            };
+        let flows = known(flows, &format!("flows of bridge {}", bridge.name), unseen);
+        switches.push(Switch { bridge, flows });
+    }
+    Ok(Some(switches))
 }
 
 fn known<T>(result: Result<T, Failure>, what: &str, unseen: &mut Vec<String>) -> Option<T> {

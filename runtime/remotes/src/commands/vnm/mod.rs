@@ -1,8 +1,12 @@
 //! `remotes vnm`: the virtual networks of this host, as its drivers left them. Nothing is changed.
 
 mod dot;
+mod filter;
+mod flows;
 mod host;
 mod look;
+mod reach;
+mod switch;
 mod tree;
 
 use std::process::ExitCode;

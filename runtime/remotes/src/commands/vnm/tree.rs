@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use remotes_effect::text::one_line;
 
-use super::host::{Bridge, Filter, Host, Interface, Machine, Uplink};
+use super::filter::Filter;
+use super::host::{Bridge, Host, Interface, Machine, Port, Uplink};
+use super::switch::Vlans;
 
 /// A line and those below it.
 struct Node {
@@ -53,15 +55,35 @@ fn state(up: bool) -> &'static str {
 
 fn bridge(bridge: &Bridge) -> Node {
     let below = bridge.uplinks.iter().map(uplink).chain(bridge.machines.iter().map(machine)).collect();
-    Node { text: format!("bridge {} ({}, MTU {})", bridge.name, state(bridge.up), bridge.mtu), below }
+    Node { text: shown_bridge(bridge), below }
+}
+
+/// `bridge ovsbr0 (Open vSwitch, up, MTU 1500)`
+pub fn shown_bridge(bridge: &Bridge) -> String {
+    let says = [
+        bridge.openvswitch.then(|| "Open vSwitch".to_owned()),
+        Some(state(bridge.up).to_owned()),
+        bridge.mtu.map(|mtu| format!("MTU {mtu}")),
+    ];
+    format!("bridge {} ({})", bridge.name, says.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }
 
 /// `uplink eth1.100 (vlan 100 on eth1, up)`
 pub fn shown_uplink(uplink: &Uplink) -> String {
-    let kind = if uplink.kind.is_empty() { "hardware" } else { &uplink.kind };
+    let kind = match uplink.kind.as_deref() {
+        None => "no link of the kernel's",
+        Some("") => "hardware",
+        Some(kind) => kind,
+    };
     let id = uplink.id.map(|id| format!(" {id}")).unwrap_or_default();
     let on = uplink.on.as_ref().map(|on| format!(" on {on}")).unwrap_or_default();
-    format!("uplink {} ({kind}{id}{on}, {})", uplink.name, state(uplink.up))
+    let more = [
+        uplink.up.map(|up| state(up).to_owned()),
+        uplink.vlans.as_ref().filter(|vlans| !vlans.are_all()).map(Vlans::shown),
+        uplink.flows_of.as_ref().map(|of| format!("with the flows of NIC {} of VM {}", of.nic, of.vm)),
+    ];
+    let more: String = more.into_iter().flatten().map(|more| format!(", {more}")).collect();
+    format!("uplink {} ({kind}{id}{on}{more})", uplink.name)
 }
 
 fn uplink(uplink: &Uplink) -> Node {
@@ -74,13 +96,10 @@ fn machine(machine: &Machine) -> Node {
 
 fn interface(interface: &Interface) -> Node {
     let port = match &interface.port {
-        Some(port) => format!("{} ({}, {})", port.name, port.mac, state(port.up)),
+        Some(port) => shown_port(port),
         None => "no interface on this host".to_owned(),
     };
-    let mut below = vec![
-        Node::leaf(format!("IPv4: {}", shown_filter(interface.ipv4))),
-        Node::leaf(format!("IPv6: {}", shown_filter(interface.ipv6))),
-    ];
+    let mut below: Vec<Node> = shown_filters(interface).into_iter().map(Node::leaf).collect();
     if !interface.groups_with_networks.is_empty() {
         let groups: Vec<String> = interface.groups_with_networks.iter().map(u32::to_string).collect();
         below.push(Node::leaf(format!("security groups with networks: {}", groups.join(", "))));
@@ -97,14 +116,21 @@ fn counted(count: impl Into<u64>, what: &str) -> String {
     }
 }
 
-/// What filters packets, in words.
-pub fn shown_filter(filter: Filter) -> String {
-    match filter {
-        Filter::Unseen => "not seen".to_owned(),
-        Filter::None => "no rules, everything passes".to_owned(),
-        Filter::InForce { inbound, outbound } => {
-            format!("{} in, {outbound} out", counted(inbound as u64, "rule"))
-        }
-        Filter::Broken => "BROKEN: the chains are not in force; `update_sg` or `post` makes them again".to_owned(),
+fn shown_port(port: &Port) -> String {
+    match (&port.mac, port.up) {
+        (Some(mac), Some(up)) => format!("{} ({mac}, {})", port.name, state(up)),
+        _ => format!("{} (no link of the kernel's)", port.name),
     }
+}
+
+/// What becomes of an interface's packets, a line each.
+pub fn shown_filters(interface: &Interface) -> Vec<String> {
+    let vlans = interface.vlans.as_ref().map(|vlans| format!("VLANs: {}", vlans.shown()));
+    let flows = interface.flows.as_ref().map(|flows| format!("flows: {}", flows.shown()));
+    // Drivers of Open vSwitch make no chains.
+    let family = |name: &str, filter: Filter| {
+        (filter != Filter::None || flows.is_none()).then(|| format!("{name}: {}", filter.shown()))
+    };
+    let families = [family("IPv4", interface.ipv4), family("IPv6", interface.ipv6)];
+    [vlans, flows.clone()].into_iter().chain(families).flatten().collect()
 }

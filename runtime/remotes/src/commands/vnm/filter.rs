@@ -1,0 +1,115 @@
+//! What the packet filter does with an interface's packets.
+
+use remotes_effect::iptables::ListedChain;
+use serde::Serialize;
+
+use super::look::{ENTRY, Rules};
+use super::reach::{Packets, Reach, reach};
+
+/// What filters an interface's packets of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Filter {
+    /// could not be seen
+    Unseen,
+    /// no chains: everything passes
+    None,
+    /// Chains in force, with how many rules into the machine and out of it.
+    InForce {
+        inbound: usize,
+        outbound: usize,
+        /// whether also what the machine sends to this host is filtered
+        host: bool,
+    },
+    /// There are chains, but packets do not get to them.
+    Broken(Broken),
+}
+
+/// Why packets do not get to chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "reason")]
+pub enum Broken {
+    /// Nothing leads to one of them from the shared chain, or one is missing.
+    Chains,
+    /// Nothing leads from FORWARD to the shared chain.
+    Forward,
+    /// A rule of FORWARD takes the packets before; its number, from 1.
+    Taken { rule: usize },
+    /// FORWARD leads there what passes a bridge, and the interface is routed to.
+    OnlyBridged,
+}
+
+impl Filter {
+    /// For the chains whose names begin so.
+    pub fn of(base: &str, rules: Option<&Rules>) -> Self {
+        let Some(rules) = rules else { return Self::Unseen };
+        let chain = |end: &str| -> Option<&ListedChain> {
+            let name = format!("{base}-{end}");
+            rules.chains.iter().find(|chain| chain.name == name)
+        };
+        let (inbound, outbound) = match (chain("i"), chain("o")) {
+            (None, None) => return Self::None,
+            (Some(inbound), Some(outbound)) => (inbound, outbound),
+            _ => return Self::Broken(Broken::Chains),
+        };
+        let forward = reach(&rules.forward, ENTRY);
+        let called = [inbound, outbound].map(|chain| reach(&rules.entry, &chain.name).packets);
+        if let Some(reason) = called.into_iter().find_map(|called| broken(called, forward)) {
+            return Self::Broken(reason);
+        }
+        let host = reach(&rules.input, &outbound.name).packets.any();
+        Self::InForce { inbound: inbound.rules.len(), outbound: outbound.rules.len(), host }
+    }
+
+    /// Whether something is to be done.
+    pub fn is_broken(self) -> bool {
+        matches!(self, Self::Broken(_) | Self::InForce { host: false, .. })
+    }
+
+    /// In words.
+    pub fn shown(self) -> String {
+        const AGAIN: &str = "`update_sg` or `post`";
+        match self {
+            Self::Unseen => "not seen".to_owned(),
+            Self::None => "no rules, everything passes".to_owned(),
+            Self::InForce { inbound, outbound, host } => {
+                let more = match host {
+                    true => String::new(),
+                    false => format!("; INPUT does not lead there, all may be sent to this host: {AGAIN} mends that"),
+                };
+                format!("{inbound} {} in, {outbound} out{more}", if inbound == 1 { "rule" } else { "rules" })
+            }
+            Self::Broken(Broken::Chains) => format!("BROKEN: the chains are not in force; {AGAIN} makes them again"),
+            Self::Broken(Broken::Forward) => {
+                format!("BROKEN: FORWARD does not lead to the chain {ENTRY}; {AGAIN} adds the rule")
+            }
+            Self::Broken(Broken::Taken { rule }) => format!(
+                "BROKEN: rule {rule} of FORWARD takes packets before the chain {ENTRY}: remove it or put it last, then \
+                 {AGAIN}"
+            ),
+            Self::Broken(Broken::OnlyBridged) => format!(
+                "BROKEN: FORWARD leads to the chain {ENTRY} only what passes a bridge, not what is routed: remove that \
+                 rule, then {AGAIN}"
+            ),
+        }
+    }
+}
+
+/// Why those that are called for these packets are not in force.
+fn broken(called: Packets, forward: Reach) -> Option<Broken> {
+    if !called.any() {
+        return Some(Broken::Chains);
+    }
+    if called.and(forward.packets).any() {
+        return None;
+    }
+    Some(match (forward.taken_by, forward.packets) {
+        (_, Packets { bridged: true, routed: false }) => Broken::OnlyBridged,
+        (Some(rule), _) => Broken::Taken { rule },
+        (None, _) => Broken::Forward,
+    })
+}
+
+#[cfg(test)]
+#[path = "filter_tests.rs"]
+mod tests;
