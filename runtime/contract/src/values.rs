@@ -94,6 +94,14 @@ fn capability(contract: &Contract, interface: &Interface) -> TokenStream {
             false => quote!(Self::#variant { .. } => None,),
         }
     });
+    let declined = arms(interface, |f| {
+        let variant = camel(&f.name);
+        match (contract.fallible(f), f.result) {
+            (true, _) => quote!(Self::#variant { .. } => Answer::#variant(Err(failure)),),
+            (false, Some(_)) => quote!(Self::#variant { .. } => Answer::#variant(Default::default()),),
+            (false, None) => quote!(Self::#variant { .. } => Answer::#variant(()),),
+        }
+    });
     let failures = arms(interface, |f| {
         let variant = camel(&f.name);
         match contract.fallible(f) {
@@ -139,6 +147,10 @@ fn capability(contract: &Contract, interface: &Interface) -> TokenStream {
                 /// The answer that carries this failure; none where the function cannot fail.
                 #[allow(unused_variables)]
                 pub fn refuse(&self, failure: crate::types::Failure) -> Option<Answer> { match self { #refusals } }
+                /// The answer of who carries nothing out: this failure, or of a function that cannot fail the
+                /// zero of what it returns.
+                #[allow(unused_variables)]
+                pub fn decline(&self, failure: crate::types::Failure) -> Answer { match self { #declined } }
                 /// The nodes it names, in the order of its parameters.
                 pub fn nodes(&self) -> Vec<&crate::types::Node> { match self { #nodes } }
             }
@@ -230,6 +242,8 @@ fn effects(contract: &Contract) -> TokenStream {
     let refusals = pairs
         .iter()
         .map(|(variant, ..)| quote!(Self::#variant(effect) => effect.refuse(failure).map(Answer::#variant)));
+    let declined =
+        pairs.iter().map(|(variant, ..)| quote!(Self::#variant(effect) => Answer::#variant(effect.decline(failure))));
     let failures = pairs.iter().map(|(variant, ..)| quote!(Self::#variant(answer) => answer.failure()));
     let nodes = pairs.iter().map(|(variant, ..)| quote!(Self::#variant(effect) => effect.nodes()));
     let bounds = pairs.iter().map(|(_, module, _)| quote!(#module::Executor));
@@ -250,6 +264,9 @@ fn effects(contract: &Contract) -> TokenStream {
             pub fn name(&self) -> &'static str { match self { #(#names,)* } }
             /// The answer that carries this failure; none where the function cannot fail.
             pub fn refuse(&self, failure: types::Failure) -> Option<Answer> { match self { #(#refusals,)* } }
+            /// The answer of who carries nothing out: this failure, or of a function that cannot fail the zero of
+            /// what it returns.
+            pub fn decline(&self, failure: types::Failure) -> Answer { match self { #(#declined,)* } }
             /// The nodes it names, in the order of its parameters.
             pub fn nodes(&self) -> Vec<&types::Node> { match self { #(#nodes,)* } }
         }

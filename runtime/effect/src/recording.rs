@@ -250,15 +250,6 @@ impl Executor for Replay {
             )),
         };
         let why = self.divergence.get_or_insert(why).clone();
-        effect.refuse(Failure::failed(format!("replay: {why}"))).unwrap_or_else(|| neutral(effect))
-    }
-}
-
-/// An answer for the few calls that cannot fail.
-fn neutral(effect: &Effect) -> Answer {
-    match effect {
-        Effect::Clock(crate::clock::Effect::Now {}) => Answer::Clock(crate::clock::Answer::Now(0)),
-        Effect::Clock(_) => Answer::Clock(crate::clock::Answer::Sleep(false)),
-        _ => Answer::Log(crate::log::Answer::Write(())),
+        effect.decline(Failure::failed(format!("replay: {why}")))
     }
 }
