@@ -12,7 +12,7 @@ use remotes_action::run::{emit, journal_lines, machine, policy_journal, printed,
 use remotes_action::tree::{Identity, Tree};
 use remotes_effect::Effect;
 use remotes_effect::journal::{Journal, Several, summary};
-use remotes_effect::recording::Recorder;
+use remotes_effect::recording::{End, Recorder};
 use remotes_effect::text::one_line;
 use remotes_simulation::{Plan, describe};
 use serde_json::json;
@@ -48,11 +48,10 @@ pub fn run(arguments: &Exec, json: bool) -> Result<ExitCode> {
     let printed = printed(&prepared.call, &outcome.result);
     // First: whatever becomes of the recording, this has happened.
     let code = emit(&printed);
-    if let (Some(recorder), Some(path)) = (outcome.pipeline.journal.1, &arguments.record) {
-        let stopped = outcome.result.as_ref().err().map(ToString::to_string);
-        if let Err(error) = recorder.finish(outcome.result.as_ref().ok(), stopped.as_deref()) {
-            output::complain(&format!("{}: {error}; what was recorded is not complete", path.display()));
-        }
+    if let (Some(recorder), Some(path)) = (outcome.pipeline.journal.1, &arguments.record)
+        && let Err(error) = recorder.finish(End::of(&outcome.result))
+    {
+        output::complain(&format!("{}: {error}; what was recorded is not complete", path.display()));
     }
     Ok(ExitCode::from(code))
 }

@@ -59,7 +59,7 @@ pub fn run(arguments: &cli::Replay) -> Result<ExitCode> {
     let printed = printed(&call, &result);
     let _ = std::io::stderr().write_all(printed.stderr.as_bytes());
     output::print(&printed.stdout)?;
-    let replayed = End { stopped: result.as_ref().err().map(ToString::to_string), reply: result.ok() };
+    let replayed = End::of(&result);
     let problem = match (divergence, end) {
         (Some(Divergence::Differs(text)), _) => format!("the driver behaves otherwise than recorded: {text}"),
         (_, None) => "the recording is incomplete: it breaks off before the action ends, as after a kill or on a full \
@@ -67,7 +67,7 @@ pub fn run(arguments: &cli::Replay) -> Result<ExitCode> {
             .to_owned(),
         (Some(Divergence::Beyond(text)), _) => format!("the driver behaves otherwise than recorded: {text}"),
         (None, Some(end)) if end == replayed => return Ok(ExitCode::from(printed.code)),
-        (None, Some(End { stopped: None, .. })) if replayed.stopped.is_none() => {
+        (None, Some(End::Replied(_))) if matches!(replayed, End::Replied(_)) => {
             "the driver replies otherwise than recorded".to_owned()
         }
         (None, Some(end)) => format!(
@@ -81,12 +81,15 @@ pub fn run(arguments: &cli::Replay) -> Result<ExitCode> {
 }
 
 fn ending(end: &End) -> String {
-    end.stopped.as_ref().map_or_else(|| "a reply".to_owned(), |reason| format!("{reason:?}"))
+    match end {
+        End::Replied(_) => "a reply".to_owned(),
+        End::Stopped(reason) => format!("{reason:?}"),
+    }
 }
 
 /// That the action was ended because its time was up, which depends on the host as well as on the driver.
 fn ended_by_time(end: &End, limits: &Limits, action: &str) -> Option<RunError> {
-    let stopped = end.stopped.as_ref()?;
+    let End::Stopped(stopped) = end else { return None };
     let errors = [RunError::Deadline(limits.time(action)), RunError::Start(Duration::from_secs(limits.start_seconds))];
     errors.into_iter().find(|error| error.to_string() == *stopped)
 }
