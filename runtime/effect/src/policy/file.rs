@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::{LibvirtGrant, Policy, SCHEMA, normalized};
-use crate::network::names::{self, Network};
+use crate::network::names;
 
 /// The subsystem whose actions have hooks.
 const HOOKED: &str = "vnm";
@@ -104,16 +104,6 @@ impl Policy {
         for file in &self.configuration {
             if file.starts_with('/') || file.split('/').any(|part| part == ".." || part.is_empty()) {
                 return Err(format!("configuration: {file:?} is not a path below the tree's etc"));
-            }
-        }
-        for (place, networks) in [
-            ("[iptables]: networks", self.iptables.as_ref().map(|grant| &grant.networks)),
-            ("[iptables]: forwarded", self.iptables.as_ref().map(|grant| &grant.forwarded)),
-            ("[tproxy]: networks", self.tproxy.as_ref().map(|grant| &grant.networks)),
-            ("[links]: networks", self.links.as_ref().map(|grant| &grant.networks)),
-        ] {
-            for network in networks.into_iter().flatten() {
-                Network::parse(network).map_err(|failure| format!("{place}: {}", failure.message))?;
             }
         }
         for chain in self.iptables.iter().flat_map(|grant| &grant.callers) {
