@@ -13,7 +13,6 @@ use remotes_action::prepare::{PrepareError, prepare, standard_input};
 use remotes_action::run::{emit, machine, policy_journal, printed, run};
 use remotes_action::tree::{Identity, Tree};
 use remotes_action::{diagnostics, prepare::Prepared};
-use remotes_effect::journal::Several;
 
 fn main() -> ExitCode {
     diagnostics::start();
@@ -67,10 +66,7 @@ fn explain(identity: &Identity, error: &PrepareError) -> String {
 }
 
 fn perform(tree: &Tree, identity: &Identity, prepared: &Prepared) -> Printed {
-    let mut journal = Several::default();
-    if let Some(lines) = policy_journal(&prepared.policy, identity) {
-        journal.0.push(Box::new(lines));
-    }
+    let journal = policy_journal(&prepared.policy, identity);
     let outcome = run(prepared, journal, machine(tree, identity, prepared));
     if let Err(error) = &outcome.result {
         tracing::error!(%identity, %error, "the driver did not come to a reply");

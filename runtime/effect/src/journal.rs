@@ -28,21 +28,6 @@ pub trait Journal {
     fn aborted(&mut self, _reason: &str) {}
 }
 
-impl<J: Journal + ?Sized> Journal for Box<J> {
-    fn begin(&mut self, number: u64, effect: &Effect) {
-        (**self).begin(number, effect);
-    }
-    fn end(&mut self, number: u64, effect: &Effect, answer: &Answer, duration: Duration) {
-        (**self).end(number, effect, answer, duration);
-    }
-    fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, duration: Duration) {
-        (**self).stopped(number, effect, failure, duration);
-    }
-    fn aborted(&mut self, reason: &str) {
-        (**self).aborted(reason);
-    }
-}
-
 impl<A: Journal, B: Journal> Journal for (A, B) {
     fn begin(&mut self, number: u64, effect: &Effect) {
         self.0.begin(number, effect);

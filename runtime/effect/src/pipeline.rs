@@ -84,9 +84,4 @@ impl<J: Journal, E: Executor> Pipeline<J, E> {
         self.journal.stopped(self.effects, effect, &failure, duration);
         Err(Stop::Refused(failure))
     }
-
-    /// How many effects the action has asked for so far.
-    pub fn effects(&self) -> u64 {
-        self.effects
-    }
 }

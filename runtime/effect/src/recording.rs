@@ -38,8 +38,8 @@ pub struct Header {
 enum Line {
     /// One effect and its answer.
     Effect { effect: Box<Effect>, answer: Answer },
-    /// How the action ended: the driver's reply, or why there is none.
-    End { reply: Option<Reply>, stopped: Option<String> },
+    /// How the action ended.
+    End(End),
 }
 
 /// A recording that cannot be read or used.
@@ -99,12 +99,11 @@ impl Recorder {
 
     /// Writes the last line, unless one before it is lost: then the recording has no end, by which it is known as
     /// incomplete.
-    pub fn finish(mut self, reply: Option<&Reply>, stopped: Option<&str>) -> Result<(), RecordingError> {
+    pub fn finish(mut self, end: End) -> Result<(), RecordingError> {
         if let Some(error) = self.lost {
             return Err(RecordingError::Io(error));
         }
-        let line = Line::End { reply: reply.cloned(), stopped: stopped.map(str::to_owned) };
-        write_line(&mut self.file, &line).map_err(RecordingError::Io)
+        write_line(&mut self.file, &Line::End(end)).map_err(RecordingError::Io)
     }
 }
 
@@ -138,12 +137,52 @@ pub struct Recording {
 }
 
 /// How a recorded action ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct End {
-    /// The driver's reply, where the action came to one.
-    pub reply: Option<Reply>,
-    /// Why it did not come to one.
-    pub stopped: Option<String>,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "EndFields", into = "EndFields")]
+pub enum End {
+    /// With the driver's reply.
+    Replied(Reply),
+    /// Without one, for this reason.
+    Stopped(String),
+}
+
+impl End {
+    /// The end of an action that came to this.
+    pub fn of<E: ToString>(result: &Result<Reply, E>) -> Self {
+        match result {
+            Ok(reply) => Self::Replied(reply.clone()),
+            Err(error) => Self::Stopped(error.to_string()),
+        }
+    }
+}
+
+/// As the file spells it: both are there, one of them null.
+#[derive(Serialize, Deserialize)]
+struct EndFields {
+    reply: Option<Reply>,
+    stopped: Option<String>,
+}
+
+impl TryFrom<EndFields> for End {
+    type Error = &'static str;
+
+    fn try_from(fields: EndFields) -> Result<Self, Self::Error> {
+        match (fields.reply, fields.stopped) {
+            (Some(reply), None) => Ok(Self::Replied(reply)),
+            (None, Some(reason)) => Ok(Self::Stopped(reason)),
+            (None, None) => Err("an end has neither `reply` nor `stopped`, expected one of them"),
+            (Some(_), Some(_)) => Err("an end has both `reply` and `stopped`, expected one of them"),
+        }
+    }
+}
+
+impl From<End> for EndFields {
+    fn from(end: End) -> Self {
+        match end {
+            End::Replied(reply) => Self { reply: Some(reply), stopped: None },
+            End::Stopped(reason) => Self { reply: None, stopped: Some(reason) },
+        }
+    }
 }
 
 impl Recording {
@@ -164,7 +203,7 @@ impl Recording {
             }
             match parse(&line.map_err(RecordingError::Io)?) {
                 Ok(Line::Effect { effect, answer }) => recording.effects.push_back((*effect, answer)),
-                Ok(Line::End { reply, stopped }) => recording.end = Some(End { reply, stopped }),
+                Ok(Line::End(end)) => recording.end = Some(end),
                 // Whoever wrote it was ended, or the disk was full.
                 Err(error) if error.is_eof() && lines.peek().is_none() => break,
                 Err(error) => return Err(wrong(number, &error)),
@@ -250,15 +289,6 @@ impl Executor for Replay {
             )),
         };
         let why = self.divergence.get_or_insert(why).clone();
-        effect.refuse(Failure::failed(format!("replay: {why}"))).unwrap_or_else(|| neutral(effect))
-    }
-}
-
-/// An answer for the few calls that cannot fail.
-fn neutral(effect: &Effect) -> Answer {
-    match effect {
-        Effect::Clock(crate::clock::Effect::Now {}) => Answer::Clock(crate::clock::Answer::Now(0)),
-        Effect::Clock(_) => Answer::Clock(crate::clock::Answer::Sleep(false)),
-        _ => Answer::Log(crate::log::Answer::Write(())),
+        effect.decline(Failure::failed(format!("replay: {why}")))
     }
 }

@@ -140,11 +140,11 @@ fn a_recording_replays_until_the_driver_differs() {
     let first = pipeline.perform(read("/a/x")).unwrap();
     let second = pipeline.perform(read("/etc/shadow")).unwrap();
     let reply = remotes_effect::Reply::Vmm(vmm::Reply::Reboot(Ok(())));
-    pipeline.journal.finish(Some(&reply), None).unwrap();
+    pipeline.journal.finish(End::Replied(reply.clone())).unwrap();
     file.rewind().unwrap();
     let recording = Recording::read(BufReader::new(file)).unwrap();
     assert_eq!((&recording.header.call, &recording.header.limits), (&call, &Some(limits)));
-    assert_eq!(recording.end, Some(End { reply: Some(reply), stopped: None }));
+    assert_eq!(recording.end, Some(End::Replied(reply)));
     let mut replay = Replay::new(recording.effects.clone());
     assert_eq!(replay.execute(&read("/a/x")), first);
     assert!(matches!(replay.divergence(), Some(Divergence::Differs(text)) if text.contains("ended before effect 2")));
@@ -176,9 +176,17 @@ fn recorded(more: &str, lines: &str) -> Result<Recording, RecordingError> {
 fn recordings_that_break_off_or_go_on_are_told_apart() {
     const END: &str = r#"{"end":{"reply":null,"stopped":"a limit"}}"#;
     let whole = recorded("", END).unwrap();
-    assert_eq!((whole.header.limits, whole.end.unwrap().stopped.as_deref()), (None, Some("a limit")));
+    assert_eq!((whole.header.limits, whole.end), (None, Some(End::Stopped("a limit".into()))));
     for broken in ["", "{\"effect\":{\"eff", &END[..END.len() - 4]] {
         assert!(recorded("", broken).unwrap().end.is_none(), "{broken:?}");
+    }
+    // An action ends in one way.
+    for (wrong, problem) in [
+        (r#"{"end":{"reply":null,"stopped":null}}"#, "neither"),
+        (r#"{"end":{"reply":{"vmm":{"reboot":{"Ok":null}}},"stopped":"a limit"}}"#, "both"),
+    ] {
+        let message = recorded("", wrong).unwrap_err().to_string();
+        assert!(message.starts_with("recording, line 2: ") && message.contains(problem), "{message}");
     }
     let error = recorded("", &format!("{END}\n{END}\n")).unwrap_err();
     assert!(matches!(error, RecordingError::AfterEnd(3)), "{error}");

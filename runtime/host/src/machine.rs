@@ -208,18 +208,6 @@ impl remotes_effect::Executor for Machine {
                 return answer;
             }
         }
-        match self.perform(effect) {
-            Ok(answer) => answer,
-            Err(failure) => effect.refuse(failure).unwrap_or_else(|| unfailing(effect)),
-        }
-    }
-}
-
-/// An answer to the calls that cannot fail; they do not.
-fn unfailing(effect: &Effect) -> Answer {
-    match effect {
-        Effect::Clock(clock::Effect::Now {}) => Answer::Clock(clock::Answer::Now(0)),
-        Effect::Clock(clock::Effect::Sleep { .. }) => Answer::Clock(clock::Answer::Sleep(false)),
-        _ => Answer::Log(log::Answer::Write(())),
+        self.perform(effect).unwrap_or_else(|failure| effect.decline(failure))
     }
 }

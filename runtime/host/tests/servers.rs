@@ -59,8 +59,7 @@ fn running(pid: u32) -> bool {
 
 /// They are killed, which takes the kernel its time.
 fn until_ended(world: &Sandbox) {
-    let ended = || Ok(pids(world).into_iter().all(|pid| !running(pid)).then_some(()));
-    remotes_test_support::until("the servers' end", ended).unwrap();
+    remotes_test_support::wait_for("the servers' end", || pids(world).into_iter().all(|pid| !running(pid)));
 }
 
 fn pids(world: &Sandbox) -> Vec<u32> {

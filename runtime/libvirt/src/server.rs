@@ -1,11 +1,10 @@
 //! The effect server: libvirt effects and nothing else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::SystemTime;
 
 use remotes_effect::text::one_line;
 use remotes_effect::types::Failure;
-use remotes_effect::{Answer, Effect, Executor, clock, libvirt, log};
+use remotes_effect::{Answer, Effect, Executor, libvirt};
 
 use crate::Session;
 
@@ -37,23 +36,14 @@ impl Server {
 
 impl Executor for Server {
     fn execute(&mut self, effect: &Effect) -> Answer {
-        let other = match effect {
-            Effect::Libvirt(effect) => return Answer::Libvirt(self.perform(effect)),
-            other => other,
-        };
-        let refusal = format!("{}: this server carries out libvirt effects only", other.name());
-        match (other.refuse(Failure::denied(refusal)), other) {
-            (Some(answer), _) => answer,
-            // These cannot fail. No client sends them here; one that did gets what harms nobody.
-            (None, Effect::Clock(clock::Effect::Sleep { .. })) => Answer::Clock(clock::Answer::Sleep(false)),
-            (None, Effect::Clock(_)) => Answer::Clock(clock::Answer::Now(seconds())),
-            (None, _) => Answer::Log(log::Answer::Write(())),
+        match effect {
+            Effect::Libvirt(effect) => Answer::Libvirt(self.perform(effect)),
+            other => {
+                let refusal = format!("{}: this server carries out libvirt effects only", other.name());
+                other.decline(Failure::denied(refusal))
+            }
         }
     }
-}
-
-fn seconds() -> u64 {
-    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
 /// The work's answer, or the failure that a panic in it is.

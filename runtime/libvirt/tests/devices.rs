@@ -14,7 +14,7 @@ use remotes_effect::policy::check_document;
 use remotes_effect::types::FailureKind;
 use remotes_libvirt::Session;
 use remotes_test_support::linux::{LinuxGuest, MOUNTED};
-use remotes_test_support::{Guest, PrivateLibvirt, skipped, until};
+use remotes_test_support::{Guest, PrivateLibvirt, skipped, until, wait_for};
 use support::{HERE, copy_target, policy, session, session_under};
 
 /// Longer than any guest that answers takes.
@@ -82,7 +82,7 @@ fn a_lost_connection_leaves_it_open() {
         let failure = std::thread::scope(|scope| {
             let waiting = scope.spawn(|| session.unplug_device(&HERE, &guest.name, &nic, PATIENCE).unwrap_err());
             if cut {
-                until("the request", || Ok((proxy.calls(DETACH_DEVICE_ALIAS) > 1).then_some(()))).unwrap();
+                wait_for("the request", || proxy.calls(DETACH_DEVICE_ALIAS) > 1);
                 proxy.cut_now();
             }
             waiting.join().unwrap()

@@ -11,7 +11,7 @@ use std::path::Path;
 use remotes_effect::libvirt::{Domain, Executor as _, State};
 use remotes_effect::types::{Failure, FailureKind};
 use remotes_libvirt::Session;
-use remotes_test_support::{Guest, PrivateLibvirt, until};
+use remotes_test_support::{Guest, PrivateLibvirt, wait_for};
 use support::{HERE, session};
 
 fn connected(libvirt: &PrivateLibvirt) -> Session {
@@ -23,7 +23,7 @@ fn absent(found: &Result<Domain, Failure>) -> bool {
 }
 
 fn wait_gone(session: &mut Session, guest: &Guest) {
-    until("the guest's end", || Ok(absent(&session.find(&HERE, &guest.uuid)).then_some(()))).unwrap();
+    wait_for("the guest's end", || absent(&session.find(&HERE, &guest.uuid)));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_lost_answer_is_asked_for_again_or_unknown() {
     assert_eq!(failure.kind, FailureKind::Unknown, "{failure}");
     assert!(failure.message.contains("may or may not"), "{failure}");
     assert_eq!(proxy.connections(), 3, "a write is not sent twice");
-    until("the end of the guest", || Ok(absent(&session.find(&HERE, &guest.name)).then_some(()))).unwrap();
+    wait_for("the end of the guest", || absent(&session.find(&HERE, &guest.name)));
 }
 
 /// A checkpoint whose description names another file, outside of what is granted, in place of this one.

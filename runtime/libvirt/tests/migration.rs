@@ -14,7 +14,7 @@ use remotes_effect::libvirt::{Executor as _, Migration, State};
 use remotes_effect::policy::Pattern;
 use remotes_effect::types::FailureKind;
 use remotes_libvirt::Session;
-use remotes_test_support::{Guest, Pair, PrivateLibvirt, Side, until};
+use remotes_test_support::{Guest, Pair, PrivateLibvirt, Side, until, wait_for};
 use support::{HERE, migration, policy, session};
 
 /// A session at the source, which may move guests to this daemon.
@@ -81,7 +81,7 @@ fn state(session: &mut Session, guest: &Guest) -> Result<State, FailureKind> {
 
 fn end(session: &mut Session, guest: &Guest) {
     session.shutdown(&HERE, &guest.name).unwrap();
-    until("the guest's end", || Ok((state(session, guest) == Err(FailureKind::NotFound)).then_some(()))).unwrap();
+    wait_for("the guest's end", || state(session, guest) == Err(FailureKind::NotFound));
     assert_eq!(guest.starts().unwrap(), 1, "it went on where it was");
 }
 
@@ -160,7 +160,7 @@ fn with_its_disk_it_arrives_paused_and_goes_on() {
     assert_eq!(std::fs::read(&copy.disk).unwrap(), std::fs::read(&guest.disk).unwrap());
     there.resume(&HERE, &guest.name).unwrap();
     there.shutdown(&HERE, &guest.name).unwrap();
-    until("its end", || Ok((state(&mut there, &guest) == Err(FailureKind::NotFound)).then_some(()))).unwrap();
+    wait_for("its end", || state(&mut there, &guest) == Err(FailureKind::NotFound));
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use remotes_effect::types::Failure;
-use remotes_effect::{Answer, Effect, Executor, clock, log};
+use remotes_effect::{Answer, Effect, Executor};
 use remotes_network::perform;
 use remotes_network::privileged::Privileged;
 
@@ -51,18 +50,8 @@ impl Executor for Server {
                 effect.name()
             )))
         };
-        let failure = match catch_unwind(AssertUnwindSafe(|| self.perform(effect))).unwrap_or_else(panicked) {
-            Ok(answer) => return answer,
-            Err(failure) => failure,
-        };
-        match (effect.refuse(failure), effect) {
-            (Some(answer), _) => answer,
-            // These cannot fail. No client sends them here; one that did gets what harms nobody.
-            (None, Effect::Clock(clock::Effect::Sleep { .. })) => Answer::Clock(clock::Answer::Sleep(false)),
-            (None, Effect::Clock(_)) => {
-                Answer::Clock(clock::Answer::Now(SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())))
-            }
-            (None, _) => Answer::Log(log::Answer::Write(())),
-        }
+        catch_unwind(AssertUnwindSafe(|| self.perform(effect)))
+            .unwrap_or_else(panicked)
+            .unwrap_or_else(|failure| effect.decline(failure))
     }
 }

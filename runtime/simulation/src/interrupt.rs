@@ -8,7 +8,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use remotes_effect::types::Failure;
-use remotes_effect::{Answer, Effect, Executor, clock, log};
+use remotes_effect::{Answer, Effect, Executor};
 
 /// Carries out a number of effects and then no more.
 ///
@@ -73,11 +73,7 @@ impl<E: Executor> Executor for Interrupt<E> {
             resume_unwind(Box::new(Interrupted { effect: first, after: self.carried_out }));
         }
         let failure = Failure::unavailable(format!("interrupted after {} effects", self.carried_out));
-        effect.refuse(failure).unwrap_or(match effect {
-            Effect::Clock(clock::Effect::Now {}) => Answer::Clock(clock::Answer::Now(0)),
-            Effect::Clock(_) => Answer::Clock(clock::Answer::Sleep(false)),
-            _ => Answer::Log(log::Answer::Write(())),
-        })
+        effect.decline(failure)
     }
 }
 

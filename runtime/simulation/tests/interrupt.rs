@@ -142,6 +142,5 @@ fn effects_go_through_policy_and_journal_by_the_hundred_thousand() {
     for _ in 0..100_000 {
         pipeline.perform(effect.clone()).unwrap();
     }
-    assert_eq!(pipeline.effects(), 100_000);
     assert_eq!(pipeline.executor.effects, 100_000);
 }

@@ -51,7 +51,7 @@ fn planned(world: Simulation, action: impl FnOnce(&mut Plan<&mut Watched>)) -> V
     let mut watched = Watched { world, changes: Vec::new() };
     let mut plan = Plan::new(&mut watched);
     action(&mut plan);
-    let steps = plan.into_steps();
+    let steps = plan.steps().to_vec();
     assert_eq!(watched.changes, [""; 0]);
     assert_eq!((watched.world.here, watched.world.hosts), (here, hosts));
     assert!(steps.iter().all(Effect::changes));

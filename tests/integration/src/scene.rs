@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use remotes_test_support::{Guest, PrivateLibvirt, skipped, until};
+use remotes_test_support::{Guest, PrivateLibvirt, skipped, wait_for};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -223,7 +223,7 @@ impl Scene {
     /// Waits until the journal says that an effect of this name was asked for.
     pub fn until_asked(&self, name: &str) {
         let asked = |line: &Value| line["name"] == name && !line["asked"].is_null();
-        until(name, || Ok(self.journal().iter().any(asked).then_some(()))).unwrap();
+        wait_for(name, || self.journal().iter().any(asked));
     }
 
     /// Waits until no process of the tree is left.

@@ -1,4 +1,4 @@
-//! Every command that the README shows, and what the program says of itself.
+//! What the program says of itself, and of what is wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
@@ -10,80 +10,6 @@ use remotes_integration::scene::folder;
 use remotes_integration::tree::run;
 use remotes_integration::{Outcome, Snapshot, dist, remotes};
 use serde_json::Value;
-
-const README: &str = include_str!("../../../README.md");
-/// Where the README has the tree; a folder of the test stands in for it.
-const PLACE: &str = "/var/lib/one/remotes";
-
-/// Commands that do not run here, and why.
-const ELSEWHERE: [(&str, &str); 5] = [
-    ("make demo", "builds and installs packages; it is run for itself"),
-    ("make test", "is what runs this"),
-    ("make build PROFILE=release", "builds; tests build nothing"),
-    ("sudo make install", "writes into the system"),
-    ("onehost sync", "is OpenNebula's; what it does is in copies.rs"),
-];
-
-/// The lines of the README's blocks in this language.
-fn lines(language: &str) -> Vec<&'static str> {
-    let mut lines = Vec::new();
-    let mut inside = false;
-    for line in README.lines() {
-        match line.strip_prefix("```") {
-            Some(info) => inside = !inside && info == language,
-            None if inside => lines.push(line),
-            None => {}
-        }
-    }
-    lines
-}
-
-#[test]
-fn the_commands_of_the_readme() {
-    let folder = folder();
-    let tree = folder.path().join("remotes");
-    // A stock tree, so that there is something to go back to.
-    fs::create_dir_all(tree.join("vmm/kvm")).unwrap();
-    fs::write(tree.join("vmm/kvm/deploy"), "#!/bin/sh\n").unwrap();
-    let before = Snapshot::of(&tree).with_file_times();
-    let path = format!("{}:/usr/bin:/bin", dist().join("bin").display());
-    let commands = lines("sh");
-    assert!(commands.len() >= 10, "{commands:?}");
-    for line in &commands {
-        let line = line.replace(PLACE, tree.to_str().unwrap());
-        let words: Vec<&str> = line.split_whitespace().collect();
-        assert!(!line.contains(['\'', '"', '$', '|', '>', '\\']), "no shell reads this: {line}");
-        let mut command = Command::new(dist().join("bin").join(words[0]));
-        command.args(&words[1..]).current_dir(folder.path()).env("PATH", &path).env("HOME", folder.path());
-        let outcome = Outcome::of(&mut command, "");
-        assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""), "{line}: {outcome:?}");
-    }
-    before.assert_same(&Snapshot::of(&tree).with_file_times());
-    // They left what they say.
-    assert!(folder.path().join("reboot.journal").exists());
-    assert!(folder.path().join("reboot.recording").exists());
-    assert!(folder.path().join("man/remotes-exec.1").exists());
-}
-
-#[test]
-fn every_other_command_of_the_readme_is_accounted_for() {
-    for line in lines("console") {
-        let command = line.strip_prefix("$ ").unwrap_or_else(|| panic!("no command: {line}"));
-        assert!(ELSEWHERE.iter().any(|(known, _)| *known == command), "{command}: is neither run nor excused");
-    }
-    // Every command has its row in the table, and every row is a command.
-    let table = README.lines().filter_map(|line| line.strip_prefix("| `remotes ")).map(|row| {
-        let words: Vec<&str> = row.split_whitespace().take(2).collect();
-        words
-    });
-    for words in table {
-        let nested = matches!(words[0], "tree" | "policy" | "vnm");
-        let name: Vec<&str> =
-            words[..if nested { 2 } else { 1 }].iter().map(|word| word.trim_end_matches('`')).collect();
-        let outcome = Outcome::of(remotes().args(&name).arg("--help"), "");
-        assert_eq!(outcome.code, 0, "{name:?}: {outcome:?}");
-    }
-}
 
 /// Commands and their subcommands, as the help of each lists them.
 fn all_commands(of: &[&str], found: &mut Vec<Vec<String>>) {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use remotes_integration::recorded::{call, placed, recorded, running};
 use remotes_integration::scene::{HOST, stdin, system_within as sh};
 use remotes_integration::{Outcome, Scene};
-use remotes_test_support::Guest;
+use remotes_test_support::{Guest, mac};
 
 /// Names of taps and bridges of the host.
 fn links(scene: &Scene) -> Vec<String> {
@@ -59,10 +59,6 @@ struct Machine {
 }
 
 impl Machine {
-    fn mac(nic: u32) -> String {
-        format!("02:00:0a:00:{nic:02x}:07")
-    }
-
     fn nics(&self) -> String {
         let nic = |id: u32| {
             let mark = if self.attached == Some(id) { "<ATTACH>YES</ATTACH>" } else { "" };
@@ -70,7 +66,7 @@ impl Machine {
                 "<NIC><NIC_ID>{id}</NIC_ID><VN_MAD>fw</VN_MAD><NETWORK_ID>0</NETWORK_ID><BRIDGE>br0</BRIDGE>\
                  <BRIDGE_TYPE>linux</BRIDGE_TYPE><MAC>{}</MAC><IP>10.0.0.{id}</IP><TARGET>one-7-{id}</TARGET>\
                  <SECURITY_GROUPS>0</SECURITY_GROUPS>{mark}</NIC>",
-                Self::mac(id)
+                mac(7, id)
             )
         };
         (0..self.nics).map(nic).collect()
@@ -98,7 +94,7 @@ impl Machine {
     /// Calls an action that plugs the marked interface in or out.
     fn plug(&self, scene: &Scene, action: &str, between: &[&str]) {
         let stub = scene.tree.stub(action);
-        let mac = Self::mac(self.attached.unwrap());
+        let mac = mac(7, self.attached.unwrap());
         let arguments = [&[self.guest.uuid.as_str(), &mac], between, &["7", HOST]].concat();
         let document = stdin(action, &self.guest).replace("<TEMPLATE>", &format!("<TEMPLATE>{}", self.nics()));
         Outcome::of(&mut scene.called(stub, arguments), &document).succeeded("");
@@ -127,7 +123,7 @@ fn a_machine_has_its_network_as_long_as_it_lives() {
 
     let interface = format!(
         "<interface type='bridge'><source bridge='br0'/><mac address='{}'/><target dev='one-7-0'/></interface></devices>",
-        Machine::mac(0)
+        mac(7, 0)
     );
     let description = machine.guest.xml().replace("</devices>", &interface);
     let uuid = machine.guest.uuid.clone();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use remotes_integration::processes::{Process, until_one_names};
 use remotes_integration::scene::stdin;
 use remotes_integration::{Outcome, Scene};
-use remotes_test_support::{Guest, until};
+use remotes_test_support::{Guest, wait_for};
 use rustix::process::Signal;
 
 /// Seconds that the policy gives an action here.
@@ -53,7 +53,7 @@ fn in_mid(scene: &Scene, guest: &Guest, action: &str, effect: &str, trouble: imp
 fn until_in_qemu(scene: &Scene, guest: &Guest) {
     // It is `ok`, `occupied`, or `background job`, as a save is.
     let idle = || scene.virsh(&["domcontrol", &guest.name]).stdout.trim_start().starts_with("ok");
-    until("a command in QEMU", || Ok((!idle()).then_some(()))).unwrap();
+    wait_for("a command in QEMU", || !idle());
 }
 
 #[test]

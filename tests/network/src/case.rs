@@ -110,6 +110,21 @@ impl Case {
         reply.and_then(|reply| reply["stdout"].as_str()).unwrap_or_default().to_owned()
     }
 
+    /// Links with what is below them, as `ip` listed them to these arguments: `10: eth1.100@eth1: <…>`.
+    pub fn links(&self, arguments: &str) -> Vec<(String, Option<String>)> {
+        let listed = self.shim("ip", arguments);
+        let names = listed.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+        names
+            .map(|line| {
+                let name = line.split(": ").nth(1).unwrap();
+                match name.split_once('@') {
+                    Some((name, lower)) => (name.to_owned(), Some(lower.to_owned())),
+                    None => (name.to_owned(), None),
+                }
+            })
+            .collect()
+    }
+
     /// The case's name.
     pub fn name(&self) -> &str {
         self.folder.file_name().and_then(|name| name.to_str()).unwrap()

@@ -24,10 +24,10 @@ pub use elsewhere::Elsewhere;
 pub use grounds::{Grounds, Outcome, sh};
 pub use node::node;
 pub use proxied::{Nft, ProxyState, by_hand, daemon_calls, install_stand_ins, proxied, recorded_script};
-pub use remotes_test_support::skipped;
+pub use remotes_test_support::{mac, skipped, wait_for};
 pub use state::State;
-pub use switch::{SwitchState, switched, until};
-pub use wired::Wired;
+pub use switch::{SwitchState, switched};
+pub use wired::{Wired, packet_socket};
 
 /// Runs a test in a network namespace of its own, which goes with the thread.
 pub fn isolated(test: impl FnOnce() + Send + 'static) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use remotes_effect::vnm::Call;
 
-use crate::{Grounds, sh};
+use crate::{Grounds, mac, sh};
 
 /// Everything out, some ports in from some addresses of both families.
 pub const GROUP: &str = "<SECURITY_GROUP_RULE><PROTOCOL>ALL</PROTOCOL><RULE_TYPE>OUTBOUND</RULE_TYPE>\
@@ -57,10 +57,6 @@ impl Machine {
         Self { attached: Some(nic), ..self }
     }
 
-    fn mac(&self, nic: u32) -> String {
-        format!("02:00:0a:{nic:02x}:{:02x}:{:02x}", self.id / 256, self.id % 256)
-    }
-
     /// What oned says of it.
     pub fn document(&self) -> String {
         let Self { id, driver, bridge, rules, more, template, .. } = self;
@@ -73,7 +69,7 @@ impl Machine {
                 "<NIC><NIC_ID>{nic}</NIC_ID><VN_MAD>{driver}</VN_MAD><NETWORK_ID>{nic}</NETWORK_ID><BRIDGE>{bridge}</BRIDGE>\
                 <MAC>{}</MAC><IP>10.{nic}.0.{last}</IP><IP6_ULA>fd00:{nic}::{last}</IP6_ULA><SECURITY_GROUPS>0</SECURITY_GROUPS>\
                 <FILTER_IP_SPOOFING>YES</FILTER_IP_SPOOFING>{mark}{more}</NIC>",
-                self.mac(nic)
+                mac(*id, nic)
             )
             .unwrap();
         }
@@ -88,7 +84,7 @@ impl Machine {
         let interface = |nic| {
             format!(
                 "<interface type='bridge'><mac address='{}'/><source bridge='{}'/><target dev='one-{}-{nic}'/></interface>",
-                self.mac(nic),
+                mac(self.id, nic),
                 self.bridge,
                 self.id
             )

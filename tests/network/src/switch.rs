@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::mount::MsFlags;
 use serde_json::{Map, Value, json};
 
-use crate::{isolated, sh, skipped};
+use crate::{isolated, sh, skipped, wait_for};
 
 /// Where the programs of Open vSwitch look for its daemons.
 const RUN: &str = "/run/openvswitch";
@@ -45,7 +44,7 @@ impl Switch {
         sh(&format!("ip link set lo up; ovsdb-tool create {RUN}/conf.db {SCHEMA}"));
         let mut switch = Self { daemons: Vec::new() };
         switch.daemon("ovsdb-server", &[&format!("{RUN}/conf.db"), &format!("--remote=punix:{RUN}/db.sock")]);
-        until("ovsdb-server listens", || {
+        wait_for("ovsdb-server listens", || {
             switch.assert_alive();
             Path::new(RUN).join("db.sock").exists()
         });
@@ -83,18 +82,6 @@ impl Drop for Switch {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-    }
-}
-
-/// Waits for a condition.
-///
-/// # Panics
-/// When it does not come.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(30), "waited for in vain: {what}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -24,7 +24,7 @@ impl Wired {
         sh(&format!("ip link set {port} up; ovs-vsctl --timeout=20 add-port {bridge} {port} {columns}"));
         // Nothing that the kernel says by itself.
         machine.run(|| sh("sysctl -qw net.ipv6.conf.inner.disable_ipv6=1; ip link set inner up")).join().unwrap();
-        let socket = machine.run(open).join().unwrap();
+        let socket = machine.run(packet_socket).join().unwrap();
         Self { socket, _machine: machine }
     }
 
@@ -34,7 +34,7 @@ impl Wired {
         sh(&format!("ip link add {port} type veth peer name inner; ip link set inner netns {}", machine.id()));
         sh(&format!("ip link set {port} master {bridge} up"));
         machine.run(|| sh("sysctl -qw net.ipv6.conf.inner.disable_ipv6=1; ip link set inner up")).join().unwrap();
-        let socket = machine.run(open).join().unwrap();
+        let socket = machine.run(packet_socket).join().unwrap();
         Self { socket, _machine: machine }
     }
 
@@ -65,7 +65,8 @@ impl Wired {
     }
 }
 
-fn open() -> OwnedFd {
+/// All frames of the link `inner` of the calling thread's namespace.
+pub fn packet_socket() -> OwnedFd {
     let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll).unwrap();
     let mut addresses = nix::ifaddrs::getifaddrs().unwrap().filter(|link| link.interface_name == "inner");
     let address = addresses.find_map(|link| Some(*link.address?.as_link_addr()?)).unwrap();

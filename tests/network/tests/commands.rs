@@ -7,26 +7,12 @@ use remotes_effect::vnm::Call;
 use remotes_network_tests::{Case, Grounds, State, isolated};
 use remotes_simulation::Network;
 
-/// Links as `ip link show` listed them: `10: eth1.100@eth1: <…>`.
-fn listed(text: &str) -> Vec<(String, Option<String>)> {
-    let names = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
-    names
-        .map(|line| {
-            let name = line.split(": ").nth(1).unwrap();
-            match name.split_once('@') {
-                Some((name, lower)) => (name.to_owned(), Some(lower.to_owned())),
-                None => (name.to_owned(), None),
-            }
-        })
-        .collect()
-}
-
 fn network(case: &Case) -> Network {
     let mut network = Network::default().link("eth1", "", None);
     network.links[0].mtu = 9000;
-    for (bridge, _) in listed(&case.shim("ip", "link show type bridge")) {
+    for (bridge, _) in case.links("link show type bridge") {
         network = network.link(&bridge, "bridge", None);
-        for (port, lower) in listed(&case.shim("ip", &format!("link show master {bridge}"))) {
+        for (port, lower) in case.links(&format!("link show master {bridge}")) {
             network = network.link(&port, if lower.is_some() { "vlan" } else { "tun" }, Some(&bridge));
             network.links.last_mut().unwrap().lower = lower;
         }

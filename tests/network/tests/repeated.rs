@@ -2,16 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use remotes_effect::vnm::Call;
-use remotes_network_tests::{Case, Grounds, State, assert_state, isolated, sh, together};
+use remotes_network_tests::{Case, Grounds, State, assert_state, isolated, mac, sh, together};
 
 const EVERYTHING: &str = "<SECURITY_GROUP_RULE><PROTOCOL>ALL</PROTOCOL><RULE_TYPE>OUTBOUND</RULE_TYPE>\
     <SECURITY_GROUP_ID>0</SECURITY_GROUP_ID></SECURITY_GROUP_RULE><SECURITY_GROUP_RULE><PROTOCOL>TCP</PROTOCOL>\
     <RANGE>22,80:90</RANGE><RULE_TYPE>INBOUND</RULE_TYPE><IP>10.0.0.0</IP><SIZE>300</SIZE>\
     <SECURITY_GROUP_ID>0</SECURITY_GROUP_ID></SECURITY_GROUP_RULE>";
-
-fn mac(vm: u32) -> String {
-    format!("02:00:0a:00:{:02x}:{:02x}", vm / 256, vm % 256)
-}
 
 /// A machine with one interface on br0, with these rules and other elements of its template.
 fn machine(vm: u32, rules: &str, more: &str) -> String {
@@ -19,7 +15,7 @@ fn machine(vm: u32, rules: &str, more: &str) -> String {
         "<VM><ID>{vm}</ID><DEPLOY_ID>one-{vm}</DEPLOY_ID><HISTORY_RECORDS><HISTORY><VM_MAD>kvm</VM_MAD></HISTORY></HISTORY_RECORDS>\
         <TEMPLATE>{rules}<NIC><NIC_ID>0</NIC_ID><VN_MAD>fw</VN_MAD><BRIDGE>br0</BRIDGE><MAC>{}</MAC><IP>10.0.0.{}</IP>\
         <FILTER_IP_SPOOFING>YES</FILTER_IP_SPOOFING><SECURITY_GROUPS>0</SECURITY_GROUPS></NIC>{more}</TEMPLATE></VM>",
-        mac(vm),
+        mac(vm, 0),
         vm % 250 + 1
     )
 }
@@ -28,7 +24,7 @@ fn domain(vm: u32) -> String {
     format!(
         "<domain type='kvm'><name>one-{vm}</name><devices><interface type='bridge'><mac address='{}'/>\
         <target dev='one-{vm}-0'/></interface></devices></domain>",
-        mac(vm)
+        mac(vm, 0)
     )
 }
 

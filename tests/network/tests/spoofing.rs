@@ -5,7 +5,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use remotes_effect::vnm::Call;
-use remotes_network_tests::{Grounds, Wired, sh, switched, until};
+use remotes_network_tests::{Grounds, Wired, sh, switched, wait_for};
 
 const OWN: [u8; 6] = [2, 0, 0x0a, 0, 0, 7];
 const OTHER: [u8; 6] = [2, 0, 0x0a, 0, 0, 9];
@@ -88,7 +88,7 @@ fn send(from: &Wired, port: &str, frames: &[(&str, Vec<u8>)]) {
     for (_, frame) in frames {
         from.send(frame);
     }
-    until("the switch takes the frames", || received(port) >= before + frames.len());
+    wait_for("the switch takes the frames", || received(port) >= before + frames.len());
 }
 
 /// A frame that no filter is about: what was sent before it has been decided when it comes.

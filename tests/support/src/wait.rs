@@ -19,3 +19,11 @@ pub fn until<T>(what: &str, mut done: impl FnMut() -> io::Result<Option<T>>) -> 
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// Waits for a condition.
+///
+/// # Panics
+/// When it does not come.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    until(what, || Ok(condition().then_some(()))).unwrap_or_else(|error| panic!("{error}"));
+}

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use remotes_test_support::{Guest, Pair, PrivateLibvirt, Side, until};
+use remotes_test_support::{Guest, Pair, PrivateLibvirt, Side, wait_for};
 
 fn virsh(libvirt: &PrivateLibvirt, arguments: &[&str]) -> String {
     let output = Command::new("virsh").args(["-c", libvirt.uri()]).args(arguments).output().unwrap();
@@ -28,7 +28,7 @@ fn a_guest_moves_on_shared_storage() {
     assert_eq!(virsh(&pair.source, &["list", "--name"]).trim(), "");
     assert_eq!(virsh(&pair.destination, &["list", "--name"]).trim(), guest.name);
     virsh(&pair.destination, &["shutdown", &guest.name]);
-    until("its end", || Ok(virsh(&pair.destination, &["list", "--name"]).trim().is_empty().then_some(()))).unwrap();
+    wait_for("its end", || virsh(&pair.destination, &["list", "--name"]).trim().is_empty());
     assert_eq!(guest.starts().unwrap(), 1, "it went on where it was");
 }
 

@@ -23,69 +23,9 @@ pub struct Source {
 impl Source {
     /// The source of a disk that oned placed at `path`.
     pub fn of(disk: Element<'_, '_>, action: &Action<'_>, path: &str) -> Result<Self, Failure> {
-        let text = |key| disk.text(key).unwrap_or_default();
-        let kind = text("TYPE").to_lowercase();
+        let kind = disk.text("TYPE").unwrap_or_default().to_lowercase();
         let device = if kind == "cdrom" || kind.ends_with("_cdrom") { "cdrom" } else { "disk" };
-        let ids = || Ok::<_, Failure>(format!("{}-{}", action.vm_id()?, text("DISK_ID")));
-        let with_ids = |source: String| match text("CLONE") {
-            "YES" => Ok(format!("{source}-{}", ids()?)),
-            _ => Ok(source),
-        };
-        let image = text("SOURCE").to_owned();
-        let network = |protocol, value, hosts, auth| Self {
-            kind: "network",
-            device,
-            value,
-            protocol: Some(protocol),
-            hosts,
-            auth,
-        };
-        let gluster = || {
-            let inside = match text("CLONE") {
-                "YES" => format!("{}/disk.{}", action.vm_id()?, text("DISK_ID")),
-                _ => name(&image).to_owned(),
-            };
-            let volume = format!("{}/{inside}", text("GLUSTER_VOLUME"));
-            Ok::<_, Failure>(network("gluster", volume, hosts(text("GLUSTER_HOST"), Some("tcp")), None))
-        };
-        let sheepdog = || {
-            Ok::<_, Failure>(network(
-                "sheepdog",
-                with_ids(image.clone())?,
-                hosts(text("SHEEPDOG_HOST"), Some("tcp")),
-                None,
-            ))
-        };
-        let ceph = |value| {
-            let auth = auth(disk, "CEPH_USER", "ceph", "uuid", "CEPH_SECRET");
-            network("rbd", value, hosts(text("CEPH_HOST"), None), auth)
-        };
-        let local = |kind| Self { kind, device, value: path.to_owned(), protocol: None, hosts: vec![], auth: None };
-        match kind.as_str() {
-            "block" | "block_cdrom" => Ok(local("block")),
-            "cdrom" if text("DISK_TYPE") == "BLOCK" => Ok(local("block")),
-            "cdrom" => local("file").behind_link(),
-            "iscsi" => {
-                let target = disk.text("ISCSI_IQN").map_or(image, str::to_owned);
-                let auth = auth(disk, "ISCSI_USER", "iscsi", "usage", "ISCSI_USAGE");
-                Ok(network("iscsi", target, hosts(text("ISCSI_HOST"), None), auth))
-            }
-            "rbd" | "rbd_cdrom" if image.is_empty() => {
-                let pool = disk.text("POOL_NAME").unwrap_or("one");
-                Ok(ceph(format!("{pool}/one-sys-{}", ids()?)))
-            }
-            "rbd" | "rbd_cdrom" => Ok(ceph(with_ids(image)?)),
-            "sheepdog" | "sheepdog_cdrom" => sheepdog(),
-            "gluster" | "gluster_cdrom" => gluster(),
-            // Images of files, volatile disks and swap: by the datastore.
-            _ => match text("DISK_TYPE") {
-                "RBD" => Ok(ceph(format!("{}/one-sys-{}", text("POOL_NAME"), ids()?))),
-                "BLOCK" => Ok(local("block")),
-                "SHEEPDOG" | "SHEEPDOG_CDROM" => sheepdog(),
-                "GLUSTER" => gluster(),
-                _ => local("file").behind_link(),
-            },
-        }
+        Described { disk, action, path, device }.by_type(&kind)
     }
 
     fn behind_link(mut self) -> Result<Self, Failure> {
@@ -109,6 +49,96 @@ impl Source {
         let source = Tag::new("source").with(self.attribute(), &self.value).with_some("protocol", self.protocol);
         let source = source.children(self.hosts.iter().cloned());
         std::iter::once(source).chain(self.auth.clone()).collect()
+    }
+}
+
+/// A disk as oned describes it.
+struct Described<'a, 'b, 'c> {
+    disk: Element<'a, 'b>,
+    action: &'c Action<'c>,
+    path: &'c str,
+    device: &'static str,
+}
+
+impl Described<'_, '_, '_> {
+    fn by_type(&self, kind: &str) -> Result<Source, Failure> {
+        match kind {
+            "block" | "block_cdrom" => Ok(self.local("block")),
+            "cdrom" if self.text("DISK_TYPE") == "BLOCK" => Ok(self.local("block")),
+            "cdrom" => self.local("file").behind_link(),
+            "iscsi" => Ok(self.iscsi()),
+            "rbd" | "rbd_cdrom" if self.text("SOURCE").is_empty() => {
+                let pool = self.disk.text("POOL_NAME").unwrap_or("one");
+                Ok(self.ceph(format!("{pool}/one-sys-{}", self.ids()?)))
+            }
+            "rbd" | "rbd_cdrom" => Ok(self.ceph(self.image()?)),
+            "sheepdog" | "sheepdog_cdrom" => self.sheepdog(),
+            "gluster" | "gluster_cdrom" => self.gluster(),
+            _ => self.by_datastore(),
+        }
+    }
+
+    /// Images of files, volatile disks and swap.
+    fn by_datastore(&self) -> Result<Source, Failure> {
+        match self.text("DISK_TYPE") {
+            "RBD" => Ok(self.ceph(format!("{}/one-sys-{}", self.text("POOL_NAME"), self.ids()?))),
+            "BLOCK" => Ok(self.local("block")),
+            "SHEEPDOG" | "SHEEPDOG_CDROM" => self.sheepdog(),
+            "GLUSTER" => self.gluster(),
+            _ => self.local("file").behind_link(),
+        }
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.disk.text(key).unwrap_or_default()
+    }
+
+    fn is_clone(&self) -> bool {
+        self.text("CLONE") == "YES"
+    }
+
+    /// What tells the machine's disks apart from those of others.
+    fn ids(&self) -> Result<String, Failure> {
+        Ok(format!("{}-{}", self.action.vm_id()?, self.text("DISK_ID")))
+    }
+
+    /// The image, or the machine's own copy of it.
+    fn image(&self) -> Result<String, Failure> {
+        let image = self.text("SOURCE");
+        if self.is_clone() { Ok(format!("{image}-{}", self.ids()?)) } else { Ok(image.to_owned()) }
+    }
+
+    fn local(&self, kind: &'static str) -> Source {
+        let (device, value) = (self.device, self.path.to_owned());
+        Source { kind, device, value, protocol: None, hosts: vec![], auth: None }
+    }
+
+    fn network(&self, protocol: &'static str, value: String, hosts: Vec<Tag>, auth: Option<Tag>) -> Source {
+        Source { kind: "network", device: self.device, value, protocol: Some(protocol), hosts, auth }
+    }
+
+    fn iscsi(&self) -> Source {
+        let target = self.disk.text("ISCSI_IQN").unwrap_or(self.text("SOURCE")).to_owned();
+        let auth = auth(self.disk, "ISCSI_USER", "iscsi", "usage", "ISCSI_USAGE");
+        self.network("iscsi", target, hosts(self.text("ISCSI_HOST"), None), auth)
+    }
+
+    fn ceph(&self, value: String) -> Source {
+        let auth = auth(self.disk, "CEPH_USER", "ceph", "uuid", "CEPH_SECRET");
+        self.network("rbd", value, hosts(self.text("CEPH_HOST"), None), auth)
+    }
+
+    fn sheepdog(&self) -> Result<Source, Failure> {
+        Ok(self.network("sheepdog", self.image()?, hosts(self.text("SHEEPDOG_HOST"), Some("tcp")), None))
+    }
+
+    fn gluster(&self) -> Result<Source, Failure> {
+        let inside = match self.is_clone() {
+            true => format!("{}/disk.{}", self.action.vm_id()?, self.text("DISK_ID")),
+            false => name(self.text("SOURCE")).to_owned(),
+        };
+        let volume = format!("{}/{inside}", self.text("GLUSTER_VOLUME"));
+        Ok(self.network("gluster", volume, hosts(self.text("GLUSTER_HOST"), Some("tcp")), None))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Numbers in domain XML that keep libvirt's daemon busy for minutes, or end it, while it reads them: it makes
 //! room for each virtual CPU, thread, port and queue, and makes every controller up to the one that is named.
 
-use roxmltree::{Document, Node};
+use roxmltree::Node;
 
-use super::document::{check_effort, check_encoding};
+use super::document::parse;
 use super::exceptions::own_text;
 use super::reach::attribute;
 use crate::types::Failure;
@@ -36,10 +36,7 @@ pub(super) fn check_amounts(element: Node<'_, '_>) -> Result<(), Failure> {
 
 /// The same for a whole description of which nothing else matters.
 pub(super) fn check_amounts_of(xml: &str) -> Result<(), Failure> {
-    check_encoding(xml)?;
-    check_effort(xml)?;
-    let document = Document::parse(xml).map_err(|error| Failure::invalid(format!("XML cannot be parsed: {error}")))?;
-    document.descendants().filter(Node::is_element).try_for_each(check_amounts)
+    parse("XML", xml)?.descendants().filter(Node::is_element).try_for_each(check_amounts)
 }
 
 /// Whether a disk's name stands for a far number. Each kind's prefix ends with its first `d`: `hd`, `xvd`, `ubd`.

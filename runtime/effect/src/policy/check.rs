@@ -113,7 +113,7 @@ impl Policy {
 
     /// A link that others follow with more rights than this driver must not lead out of its grants.
     pub(crate) fn check_link(&self, at: &str, target: &str) -> Result<(), Failure> {
-        self.paths.check(&beside(at, target), Access::ReadWrite)
+        self.paths.check(&beside(at, target).to_string_lossy(), Access::ReadWrite)
     }
 
     fn check_image(&self, effect: &image::Effect) -> Result<(), Failure> {
@@ -122,9 +122,9 @@ impl Policy {
             E::Inspect { at } => self.path(at, Access::ReadOnly),
             E::Create { at, based_on, .. } => {
                 self.path(at, Access::ReadWrite)?;
-                based_on
-                    .as_ref()
-                    .map_or(Ok(()), |base| self.paths.check(&beside(&at.path, &base.path), Access::ReadOnly))
+                based_on.as_ref().map_or(Ok(()), |base| {
+                    self.paths.check(&beside(&at.path, &base.path).to_string_lossy(), Access::ReadOnly)
+                })
             }
             E::Convert { source, target, .. } => {
                 self.path(source, Access::ReadOnly)?;

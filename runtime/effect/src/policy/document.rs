@@ -1,6 +1,8 @@
 //! What a policy reads out of domain XML. It must read what libvirt reads: wherever the two parsers
 //! could differ, the document is refused.
 
+use roxmltree::Document;
+
 use crate::types::Failure;
 
 /// Bytes of a domain's description. oned writes some thousands.
@@ -12,11 +14,19 @@ const MOST_NAMESPACES: usize = 64;
 
 /// The name of the domain that the document describes; exactly one must be there.
 pub fn domain_name(xml: &str) -> Result<String, Failure> {
+    name_in(&parse("domain XML", xml)?)
+}
+
+/// A driver's document, `what` in messages.
+pub(super) fn parse<'a>(what: &str, xml: &'a str) -> Result<Document<'a>, Failure> {
     check_encoding(xml)?;
     check_effort(xml)?;
     // No DTD, hence no entities of one's own: the parser refuses them.
-    let document = roxmltree::Document::parse(xml)
-        .map_err(|error| Failure::invalid(format!("domain XML cannot be parsed: {error}")))?;
+    Document::parse(xml).map_err(|error| Failure::invalid(format!("{what} cannot be parsed: {error}")))
+}
+
+/// The name of the domain in a parsed document.
+pub(super) fn name_in(document: &Document<'_>) -> Result<String, Failure> {
     let root = document.root_element();
     let mut names = root.children().filter(|node| node.tag_name().name() == "name");
     match (root.tag_name().name(), names.next(), names.next()) {
@@ -32,7 +42,7 @@ pub fn domain_name(xml: &str) -> Result<String, Failure> {
 
 /// Refuses a document that would keep the parser busy for minutes: its work grows with the square of an
 /// element's attributes, and with namespaces times elements.
-pub(super) fn check_effort(xml: &str) -> Result<(), Failure> {
+fn check_effort(xml: &str) -> Result<(), Failure> {
     // No `<` is within a tag: between two of them there is at most one, with at most so many attributes.
     let attributes = xml.split('<').map(|piece| piece.bytes().filter(|byte| *byte == b'=').count()).max();
     let problem = match () {

@@ -10,7 +10,7 @@
 use roxmltree::{Document, Node};
 
 use super::amounts::check_amounts;
-use super::document::{check_effort, check_encoding, domain_name};
+use super::document::{name_in, parse};
 use super::exceptions::{all_text, is_metadata, is_prose, own_nvram, own_partition, own_text};
 use super::pattern::{any, listed};
 use super::reach::{attribute, reach};
@@ -65,16 +65,18 @@ pub fn named_images(xml: &str) -> Result<Vec<NamedFile>, Failure> {
 /// Checks a description of a whole domain: its name and all that it names. Returns the files, whose paths
 /// are granted; where these lead is for the one to see who can look.
 pub fn check_domain_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Result<Vec<NamedFile>, Failure> {
-    grant.check_domain(&domain_name(xml)?)?;
-    check_document(grant, paths, xml)
+    let document = parse("domain XML", xml)?;
+    grant.check_domain(&name_in(&document)?)?;
+    check_parsed(grant, paths, &document)
 }
 
 /// Checks a description of a device or a snapshot: all that it names. Returns the files as
 /// [`check_domain_document`] does.
 pub fn check_document(grant: &LibvirtGrant, paths: &PathGrants, xml: &str) -> Result<Vec<NamedFile>, Failure> {
-    check_encoding(xml)?;
-    check_effort(xml)?;
-    let document = Document::parse(xml).map_err(|error| Failure::invalid(format!("XML cannot be parsed: {error}")))?;
+    check_parsed(grant, paths, &parse("XML", xml)?)
+}
+
+fn check_parsed(grant: &LibvirtGrant, paths: &PathGrants, document: &Document<'_>) -> Result<Vec<NamedFile>, Failure> {
     let mut checker = Checker { grant, paths, files: Vec::new() };
     let mut pending = vec![document.root_element()];
     while let Some(element) = pending.pop() {

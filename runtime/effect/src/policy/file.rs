@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::{LibvirtGrant, Policy, SCHEMA, normalized};
-use crate::network::names::{self, Network};
+use crate::network::names;
 
 /// The subsystem whose actions have hooks.
 const HOOKED: &str = "vnm";
@@ -79,6 +79,23 @@ impl Policy {
         if self.schema != SCHEMA {
             return Err(format!("schema = {}: this runtime reads schema {SCHEMA}", self.schema));
         }
+        self.validate_paths_and_tools()?;
+        if let Some(action) = self.hooks.iter().find(|action| !crate::actions(HOOKED).contains(&action.as_str())) {
+            let known = crate::actions(HOOKED).join(", ");
+            return Err(format!("hooks: {HOOKED} has no action {action:?}; expected {known}"));
+        }
+        self.libvirt.as_ref().map_or(Ok(()), LibvirtGrant::validate)?;
+        for file in &self.configuration {
+            if file.starts_with('/') || file.split('/').any(|part| part == ".." || part.is_empty()) {
+                return Err(format!("configuration: {file:?} is not a path below the tree's etc"));
+            }
+        }
+        self.validate_network()?;
+        self.validate_whereabouts()?;
+        self.limits.validate()
+    }
+
+    fn validate_paths_and_tools(&self) -> Result<(), String> {
         for folder in self.paths.0.keys() {
             let components = normalized(folder).map_err(|failure| format!("[paths]: {}", failure.message))?;
             if components.is_empty() {
@@ -96,26 +113,10 @@ impl Policy {
                 return Err(format!("[tools.{name}]: path {:?} has `..`", tool.path));
             }
         }
-        if let Some(action) = self.hooks.iter().find(|action| !crate::actions(HOOKED).contains(&action.as_str())) {
-            let known = crate::actions(HOOKED).join(", ");
-            return Err(format!("hooks: {HOOKED} has no action {action:?}; expected {known}"));
-        }
-        self.libvirt.as_ref().map_or(Ok(()), LibvirtGrant::validate)?;
-        for file in &self.configuration {
-            if file.starts_with('/') || file.split('/').any(|part| part == ".." || part.is_empty()) {
-                return Err(format!("configuration: {file:?} is not a path below the tree's etc"));
-            }
-        }
-        for (place, networks) in [
-            ("[iptables]: networks", self.iptables.as_ref().map(|grant| &grant.networks)),
-            ("[iptables]: forwarded", self.iptables.as_ref().map(|grant| &grant.forwarded)),
-            ("[tproxy]: networks", self.tproxy.as_ref().map(|grant| &grant.networks)),
-            ("[links]: networks", self.links.as_ref().map(|grant| &grant.networks)),
-        ] {
-            for network in networks.into_iter().flatten() {
-                Network::parse(network).map_err(|failure| format!("{place}: {}", failure.message))?;
-            }
-        }
+        Ok(())
+    }
+
+    fn validate_network(&self) -> Result<(), String> {
         for chain in self.iptables.iter().flat_map(|grant| &grant.callers) {
             names::chain(chain).map_err(|failure| format!("[iptables]: callers: {}", failure.message))?;
         }
@@ -124,6 +125,11 @@ impl Policy {
         {
             return Err(format!("[tproxy]: program = {program:?}: expected an absolute path without `..`"));
         }
+        Ok(())
+    }
+
+    /// The journal, and the remotes of other hosts.
+    fn validate_whereabouts(&self) -> Result<(), String> {
         if let Some(journal) = self.journal.as_deref().filter(|journal| !journal.starts_with('/')) {
             return Err(format!("journal = {journal:?}: expected an absolute path"));
         }
@@ -136,6 +142,6 @@ impl Policy {
                 ));
             }
         }
-        self.limits.validate()
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::networks::{self, GrantedNetwork};
 use super::pattern::{Pattern, any, listed};
 use crate::iptables::{
     AddressSet, Change, Condition, Effect, Family, PlacedRule, Ports, Position, Rule, Table, TableChange, Target,
@@ -27,9 +28,9 @@ pub struct IptablesGrant {
     /// Ports of bridges whose packets may be sent to the driver's chains.
     pub ports: Vec<Pattern>,
     /// Networks of which single addresses may be sent there.
-    pub networks: Vec<String>,
+    pub networks: Vec<GrantedNetwork>,
     /// Networks of which single addresses may be redirected to and masqueraded.
-    pub forwarded: Vec<String>,
+    pub forwarded: Vec<GrantedNetwork>,
     /// Whether all forwarded packets may be sent to a shared chain, which accepts those that no driver's chain
     /// drops; without it only those that pass a bridge.
     pub routed: bool,
@@ -320,14 +321,11 @@ impl IptablesGrant {
         }
     }
 
-    fn check_address(text: &str, networks: &[String], key: &str) -> Result<(), Failure> {
+    fn check_address(text: &str, granted: &[GrantedNetwork], key: &str) -> Result<(), Failure> {
         let network = Network::parse(text)?;
-        let granted = networks.iter().filter_map(|granted| Network::parse(granted).ok());
-        match network.is_single() && granted.into_iter().any(|granted| granted.holds(&network)) {
+        match network.is_single() && networks::hold(granted, &network) {
             true => Ok(()),
-            false => {
-                Err(denied(format!("{text}: granted are single addresses of {}", super::links::shown(networks)), key))
-            }
+            false => Err(denied(format!("{text}: granted are single addresses of {}", networks::shown(granted)), key)),
         }
     }
 

@@ -162,20 +162,26 @@ impl LibvirtGrant {
         }
     }
 
-    /// Checks everything that the effect itself shows.
-    pub(super) fn check(&self, effect: &Effect, paths: &PathGrants) -> Result<(), Failure> {
+    /// Whether domains may be treated so at all.
+    fn check_access(&self, effect: &Effect) -> Result<(), Failure> {
         let wanted = match effect {
             Effect::SetBandwidth { .. } => DomainAccess::Bandwidth,
             effect if effect.changes() => DomainAccess::Full,
             _ => DomainAccess::Look,
         };
-        if wanted > self.access {
-            let (granted, wanted) = (self.access.name(), wanted.name());
-            return Err(Failure::denied(format!(
-                "a change of a domain: granted is {granted:?}; `access = {wanted:?}` under [libvirt] in the driver's \
-                 policy would allow it"
-            )));
+        if wanted <= self.access {
+            return Ok(());
         }
+        let (granted, wanted) = (self.access.name(), wanted.name());
+        Err(Failure::denied(format!(
+            "a change of a domain: granted is {granted:?}; `access = {wanted:?}` under [libvirt] in the driver's policy \
+             would allow it"
+        )))
+    }
+
+    /// Checks everything that the effect itself shows.
+    pub(super) fn check(&self, effect: &Effect, paths: &PathGrants) -> Result<(), Failure> {
+        self.check_access(effect)?;
         match effect {
             Effect::Create { xml, .. } | Effect::Define { xml, .. } => {
                 check_domain_document(self, paths, xml).map(drop)

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::networks::{self, GrantedNetwork};
 use super::pattern::{Pattern, any, listed};
 use crate::links::{Bridge, Effect, Endpoint, Vlan, Vxlan};
 use crate::network::names::{self, Network};
@@ -21,12 +22,7 @@ pub struct LinksGrant {
     /// Interfaces of virtual machines.
     pub ports: Vec<Pattern>,
     /// Networks of which single addresses may be routed to bridges and answered for.
-    pub networks: Vec<String>,
-}
-
-/// A list of networks as a person reads it.
-pub(super) fn shown(networks: &[String]) -> String {
-    if networks.is_empty() { "no network".to_owned() } else { networks.join(", ") }
+    pub networks: Vec<GrantedNetwork>,
 }
 
 fn check(what: &str, name: &str, patterns: &[Pattern], key: &str) -> Result<(), Failure> {
@@ -69,12 +65,11 @@ impl LinksGrant {
 
     fn address(&self, address: &str) -> Result<(), Failure> {
         let network = Network::parse(address)?;
-        let granted = self.networks.iter().filter_map(|granted| Network::parse(granted).ok());
-        match network.is_single() && granted.into_iter().any(|granted| granted.holds(&network)) {
+        match network.is_single() && networks::hold(&self.networks, &network) {
             true => Ok(()),
             false => Err(Failure::denied(format!(
                 "{address}: granted are single addresses of {}; `networks` under [links] in the driver's policy would allow it",
-                shown(&self.networks)
+                networks::shown(&self.networks)
             ))),
         }
     }

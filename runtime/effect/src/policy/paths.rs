@@ -2,6 +2,7 @@
 //! granted folder's descriptor, and asks again for every absolute link it meets.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -109,10 +110,64 @@ pub fn normalized(path: &str) -> Result<Vec<String>, Failure> {
     Ok(components)
 }
 
-/// The path that a name stands for where it is in a link or an image at `at`: a relative one begins in that folder.
-pub fn beside(at: &str, name: &str) -> String {
-    match name.starts_with('/') {
-        true => name.to_owned(),
-        false => format!("{}/{name}", at.trim_end_matches('/').rsplit_once('/').map_or("", |(folder, _)| folder)),
+/// The path that a name stands for where it is in a link or an image at `at`: a relative one begins in the folder
+/// which that is in, as the kernel and qemu's `path_combine` take it. `..` in either stays what it is.
+pub fn beside(at: impl AsRef<Path>, name: impl AsRef<Path>) -> PathBuf {
+    at.as_ref().parent().unwrap_or(Path::new("")).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// qemu's `path_combine`, of paths that name no protocol.
+    fn combined(base: &[u8], name: &[u8]) -> Vec<u8> {
+        let folder = match name.first() {
+            Some(b'/') => 0,
+            _ => base.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1),
+        };
+        [&base[..folder], name].concat()
+    }
+
+    /// The path's steps, without what means nothing; `..` does.
+    fn steps(path: &[u8]) -> Vec<&[u8]> {
+        path.split(|byte| *byte == b'/').filter(|step| !matches!(*step, b"" | b".")).collect()
+    }
+
+    proptest! {
+        // A file's name ends in a name: `image/` and `image/.` are none that it could be opened by.
+        #[test]
+        fn a_name_is_read_where_qemu_reads_it(
+            base in "(/|//|/a/|/a/\\./|/a//b/|/\\.\\./|a/)?[a-z\\.]{0,3}x", name in "[a\\./]{0,8}"
+        ) {
+            let path = beside(&base, &name);
+            let expected = combined(base.as_bytes(), name.as_bytes());
+            prop_assert_eq!(steps(path.as_os_str().as_bytes()), steps(&expected));
+            prop_assert_eq!(path.is_absolute(), expected.starts_with(b"/"));
+        }
+
+        #[test]
+        fn a_link_is_read_in_its_folder_however_its_path_is_written(
+            folder in proptest::collection::vec("[a-c]", 1..4), behind in "(/|\\./){0,3}\\.?", name in "[a-c](/[a-c])?"
+        ) {
+            let at = format!("/{}/link/{behind}", folder.join("//./"));
+            prop_assert_eq!(
+                normalized(&beside(&at, &name).to_string_lossy()),
+                normalized(&format!("/{}/{name}", folder.join("/")))
+            );
+        }
+
+        #[test]
+        fn no_byte_of_a_name_is_lost(
+            base in proptest::collection::vec(any::<u8>(), 0..9), name in proptest::collection::vec(any::<u8>(), 0..9)
+        ) {
+            let path = beside(OsStr::from_bytes(&base), OsStr::from_bytes(&name));
+            prop_assert!(path.as_os_str().as_bytes().ends_with(&name));
+        }
     }
 }

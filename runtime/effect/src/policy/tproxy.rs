@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::links::shown;
+use super::networks::{self, GrantedNetwork};
 use super::pattern::{Pattern, any, listed};
 use crate::network::names::{self, Network};
 use crate::network::proxies;
@@ -20,7 +20,7 @@ pub struct TproxyGrant {
     /// Names of hosts that may be looked up.
     pub names: Vec<Pattern>,
     /// Networks of which addresses may be a service's.
-    pub networks: Vec<String>,
+    pub networks: Vec<GrantedNetwork>,
     /// The daemon's program; absent: `vnm/tproxy` of the remotes tree. Root's bounds have to name one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
@@ -44,13 +44,12 @@ impl TproxyGrant {
 
     fn endpoint(&self, endpoint: &Endpoint) -> Result<(), Failure> {
         let address = Network::parse(&endpoint.remote_address)?;
-        let mut granted = self.networks.iter().filter_map(|granted| Network::parse(granted).ok());
-        match granted.any(|granted| granted.holds(&address)) {
+        match networks::hold(&self.networks, &address) {
             true => Ok(()),
             false => Err(Failure::denied(format!(
                 "endpoint {}: granted are services of {}; `networks` under [tproxy] in the driver's policy would allow it",
                 proxies::shown(endpoint),
-                shown(&self.networks)
+                networks::shown(&self.networks)
             ))),
         }
     }

@@ -7,8 +7,9 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
-use remotes_effect::policy::Access;
+use remotes_effect::policy::{Access, beside};
 use remotes_effect::types::Failure;
 use remotes_process::Process;
 use remotes_process::report::shown;
@@ -27,7 +28,7 @@ const MAX_LAYERS: usize = 128;
 pub(crate) struct Layer {
     image: Found,
     /// the name by which it was opened
-    name: Vec<u8>,
+    name: PathBuf,
     data: Option<Found>,
     pub header: Header,
 }
@@ -38,7 +39,7 @@ impl Layer {
     pub fn open(
         jail: &Jail,
         image: Found,
-        name: &[u8],
+        name: &Path,
         format: Option<Format>,
         wanted: Access,
     ) -> Result<Self, Failure> {
@@ -78,7 +79,7 @@ impl Layer {
 
     /// The image behind this one, and the name that leads there; a failure of kind `not-found` where the file is
     /// missing.
-    pub fn backing(&self, jail: &Jail) -> Result<Option<(Found, Vec<u8>)>, Failure> {
+    pub fn backing(&self, jail: &Jail) -> Result<Option<(Found, PathBuf)>, Failure> {
         let Some(reference) = &self.header.backing else { return Ok(None) };
         let path = &self.image.shown();
         let name = beside(&self.name, local(path, "backing file", reference)?);
@@ -128,7 +129,7 @@ pub(crate) fn chain(
     wanted: Access,
 ) -> Result<Vec<Layer>, Failure> {
     let mut layers: Vec<Layer> = Vec::new();
-    let mut next = Some((image, path.as_bytes().to_owned(), format));
+    let mut next = Some((image, PathBuf::from(path), format));
     while let Some((image, name, format)) = next.take() {
         let is_there = layers.iter().any(|layer| layer.image.is(image.stat()));
         if is_there || layers.len() == MAX_LAYERS {
@@ -162,24 +163,15 @@ fn disk(found: Found, path: &str) -> Result<Found, Failure> {
 }
 
 /// A name in a header, where it is one of a file: `nbd:…`, `json:…` and the like are not.
-pub(super) fn local<'a>(path: &str, what: &str, name: &'a [u8]) -> Result<&'a [u8], Failure> {
+pub(super) fn local<'a>(path: &str, what: &str, name: &'a [u8]) -> Result<&'a Path, Failure> {
     let first = name.split(|byte| *byte == b'/').next().unwrap_or_default();
     let problem = match name {
         [] => "is empty",
         _ if first.contains(&b':') => "is no file name",
         _ if name.contains(&0) => "holds a NUL",
-        _ => return Ok(name),
+        _ => return Ok(Path::new(OsStr::from_bytes(name))),
     };
     Err(Failure::denied(format!("{}: its {what} {problem}: {}", shown(path), shown(OsStr::from_bytes(name)))))
-}
-
-/// What a name in a header stands for, where the image was opened by `image`.
-fn beside(image: &[u8], reference: &[u8]) -> Vec<u8> {
-    let folder = match reference.first() {
-        Some(b'/') => 0,
-        _ => image.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1),
-    };
-    [&image[..folder], reference].concat()
 }
 
 fn naming(path: &str, what: &str, failure: Failure) -> Failure {

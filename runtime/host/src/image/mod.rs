@@ -5,6 +5,8 @@ mod chain;
 mod format;
 mod header;
 
+use std::path::Path;
+
 use remotes_effect::deadline::Deadline;
 use remotes_effect::image::{Backing, Executor, Info};
 use remotes_effect::policy::{Access, beside, normalized};
@@ -47,7 +49,7 @@ impl<'a> Images<'a> {
         }
         let format = source_format(&base.path, &base.format)?;
         // As libvirt finds it later: by the same names, without what means nothing in a path.
-        let names = normalized(&beside(&at.path, &base.path))?;
+        let names = normalized(&beside(&at.path, &base.path).to_string_lossy())?;
         let path = format!("/{}", names.join("/"));
         let name = match base.path.starts_with('/') {
             true => path.clone(),
@@ -89,7 +91,7 @@ impl<'a> Images<'a> {
 impl Executor for Images<'_> {
     fn inspect(&mut self, at: &Place) -> Result<Info, Failure> {
         let found = self.jail.find(&at.path, Access::ReadOnly, Last::Follow)?;
-        let layer = Layer::open(self.jail, found, at.path.as_bytes(), None, Access::ReadOnly)?;
+        let layer = Layer::open(self.jail, found, Path::new(&at.path), None, Access::ReadOnly)?;
         // Where the backing file is missing, that is for the driver to know, and the name stays.
         match layer.backing(self.jail) {
             Err(failure) if failure.kind != FailureKind::NotFound => return Err(failure),

@@ -16,6 +16,7 @@ mod walk;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use remotes_effect::policy::{Access, PathGrants, normalized};
 use remotes_effect::types::{Failure, FailureKind};
@@ -95,8 +96,8 @@ impl Jail {
     }
 
     /// What an absolute name leads to that may hold `..`, as the system takes it (an image's backing file).
-    pub fn named(&self, name: &[u8], wanted: Access) -> Result<Found, Failure> {
-        self.lead(&[], name, Last::Follow, wanted)
+    pub fn named(&self, name: &Path, wanted: Access) -> Result<Found, Failure> {
+        self.lead(&[], name.as_os_str().as_bytes(), Last::Follow, wanted)
     }
 
     /// What exists at `path` for others to use, who change what is in a granted folder and not the folder itself.

@@ -8,7 +8,7 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::policy::{PathGrants, Pattern, Policy};
 use remotes_effect::types::{Node, Place};
 use remotes_host::{Machine, Surroundings};
-use remotes_test_support::{Sshd, until};
+use remotes_test_support::{Sshd, skipped, until};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{RW, Sandbox, example};
@@ -23,8 +23,7 @@ impl Cloud {
     /// Hosts node1 and node2; nothing where this machine cannot be one.
     pub fn new() -> Option<Self> {
         if !Path::new("/usr/sbin/sshd").exists() {
-            assert!(std::env::var_os("CI").is_none(), "sshd is needed (package openssh-server)");
-            println!("skipped: sshd is not installed (package openssh-server)");
+            skipped("sshd is not installed (package openssh-server)");
             return None;
         }
         let world = Sandbox::new();

@@ -11,8 +11,8 @@ use remotes_action::prepare::{PrepareError, Prepared, prepare, standard_input};
 use remotes_action::run::{emit, journal_lines, machine, policy_journal, printed, run as call};
 use remotes_action::tree::{Identity, Tree};
 use remotes_effect::Effect;
-use remotes_effect::journal::{Journal, Several, summary};
-use remotes_effect::recording::Recorder;
+use remotes_effect::journal::{Lines, Nothing, summary};
+use remotes_effect::recording::{End, Recorder};
 use remotes_effect::text::one_line;
 use remotes_simulation::{Plan, describe};
 use serde_json::json;
@@ -33,26 +33,18 @@ pub fn run(arguments: &Exec, json: bool) -> Result<ExitCode> {
     if arguments.dry_run {
         return plan(&tree, &identity, &prepared, json);
     }
-    let mut journals: Vec<Box<dyn Journal + Send>> = Vec::new();
-    if let Some(lines) = policy_journal(&prepared.policy, &identity) {
-        journals.push(Box::new(lines));
-    }
-    if let Some(path) = &arguments.journal {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-        let file = file.with_context(|| format!("journal {}", path.display()))?;
-        journals.push(Box::new(journal_lines(file, path, &identity)));
-    }
+    let lines = policy_journal(&prepared.policy, &identity);
+    let more_lines = arguments.journal.as_deref().map(|path| lines_in(path, &identity)).transpose()?;
     let recorder = arguments.record.as_deref().map(|path| recorder(path, &identity, &prepared)).transpose()?;
-    let journal = (Several(journals), recorder);
+    let journal = ((lines, more_lines), recorder);
     let outcome = call(&prepared, journal, machine(&tree, &identity, &prepared));
     let printed = printed(&prepared.call, &outcome.result);
     // First: whatever becomes of the recording, this has happened.
     let code = emit(&printed);
-    if let (Some(recorder), Some(path)) = (outcome.pipeline.journal.1, &arguments.record) {
-        let stopped = outcome.result.as_ref().err().map(ToString::to_string);
-        if let Err(error) = recorder.finish(outcome.result.as_ref().ok(), stopped.as_deref()) {
-            output::complain(&format!("{}: {error}; what was recorded is not complete", path.display()));
-        }
+    if let (Some(recorder), Some(path)) = (outcome.pipeline.journal.1, &arguments.record)
+        && let Err(error) = recorder.finish(End::of(&outcome.result))
+    {
+        output::complain(&format!("{}: {error}; what was recorded is not complete", path.display()));
     }
     Ok(ExitCode::from(code))
 }
@@ -89,6 +81,13 @@ fn locate(arguments: &Exec) -> Result<(Tree, Identity)> {
     Ok((Tree::at(root), identity))
 }
 
+/// The journal that is asked for beside the policy's.
+fn lines_in(path: &Path, identity: &Identity) -> Result<Lines> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let file = file.with_context(|| format!("journal {}", path.display()))?;
+    Ok(journal_lines(file, path, identity))
+}
+
 fn recorder(path: &Path, identity: &Identity, prepared: &Prepared) -> Result<Recorder> {
     // A recording holds documents with their secrets, so it is never written over a file that others can read.
     let file: File = OpenOptions::new()
@@ -106,7 +105,7 @@ fn recorder(path: &Path, identity: &Identity, prepared: &Prepared) -> Result<Rec
 fn plan(tree: &Tree, identity: &Identity, prepared: &Prepared, json: bool) -> Result<ExitCode> {
     let machine = machine(tree, identity, prepared);
     let executor = Plan::new(machine);
-    let outcome = call(prepared, Several::default(), executor);
+    let outcome = call(prepared, Nothing, executor);
     let steps = outcome.pipeline.executor.steps();
     let failure = match &outcome.result {
         Ok(reply) => reply.failure().map(ToString::to_string),

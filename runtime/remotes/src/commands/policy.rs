@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use remotes_action::run::journal_problem;
-use remotes_effect::policy::{Limits, Pattern, Policy, PolicyError};
+use remotes_effect::policy::{GrantedNetwork, Limits, Pattern, Policy, PolicyError};
 use serde_json::json;
 
 use super::{driver_name, find_tree};
@@ -114,7 +114,7 @@ fn network(out: &mut String, policy: &Policy) -> std::fmt::Result {
         writeln!(out, "  uplinks          {}", patterns(&grant.uplinks))?;
         writeln!(out, "  devices          {}", patterns(&grant.devices))?;
         writeln!(out, "  machines' ports  {}", patterns(&grant.ports))?;
-        writeln!(out, "  routes within    {}", words(&grant.networks))?;
+        writeln!(out, "  routes within    {}", networks(&grant.networks))?;
     }
     if let Some(grant) = &policy.openvswitch {
         writeln!(out, "\nOpen vSwitch")?;
@@ -133,7 +133,7 @@ fn network(out: &mut String, policy: &Policy) -> std::fmt::Result {
         writeln!(out, "  on bridges       {}", patterns(&grant.bridges))?;
         writeln!(out, "  whose uplinks    {}", patterns(&grant.uplinks))?;
         writeln!(out, "  names looked up  {}", patterns(&grant.names))?;
-        writeln!(out, "  services within  {}", words(&grant.networks))?;
+        writeln!(out, "  services within  {}", networks(&grant.networks))?;
         writeln!(out, "  by the daemon    {}", grant.program.as_deref().unwrap_or("vnm/tproxy of the remotes tree"))?;
     }
     if let Some(grant) = &policy.iptables {
@@ -143,8 +143,8 @@ fn network(out: &mut String, policy: &Policy) -> std::fmt::Result {
         writeln!(out, "  called from      {}", words(&grant.callers))?;
         writeln!(out, "  sets             {}", patterns(&grant.sets))?;
         writeln!(out, "  for ports        {}", patterns(&grant.ports))?;
-        writeln!(out, "  for addresses    {}", words(&grant.networks))?;
-        writeln!(out, "  forwarded to     {}", words(&grant.forwarded))?;
+        writeln!(out, "  for addresses    {}", networks(&grant.networks))?;
+        writeln!(out, "  forwarded to     {}", networks(&grant.forwarded))?;
         let ports: Vec<String> = grant.port_forwarding.iter().map(|range| (*range).into()).collect();
         writeln!(out, "  port forwarding  {}", if ports.is_empty() { "no".to_owned() } else { ports.join(", ") })?;
         writeln!(out, "  routed           {}", if grant.routed { "yes" } else { "no" })?;
@@ -187,6 +187,10 @@ fn limits(out: &mut String, limits: &Limits) -> std::fmt::Result {
 
 fn patterns(patterns: &[Pattern]) -> String {
     words(&patterns.iter().map(|pattern| pattern.0.clone()).collect::<Vec<_>>())
+}
+
+fn networks(networks: &[GrantedNetwork]) -> String {
+    words(&networks.iter().map(GrantedNetwork::to_string).collect::<Vec<_>>())
 }
 
 fn words(words: &[String]) -> String {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,22 +34,14 @@ pub fn run(arguments: &cli::Replay) -> Result<ExitCode> {
     let limits = header.limits.unwrap_or_default();
     let time = end.as_ref().and_then(|end| ended_by_time(end, &limits, call.action()));
 
-    let component = arguments.component.display().to_string();
-    let compiled = compile::component(&compile::read(&arguments.component)?).with_context(|| component.clone())?;
-    let engine = remotes_sandbox::engine(&limits)?;
-    let loaded = compiled.load(&engine)?;
-    let subsystems = inspect(&engine, &loaded).subsystems;
-    if !subsystems.iter().any(|subsystem| subsystem == call.subsystem()) {
-        let found = if subsystems.is_empty() { "no driver".to_owned() } else { subsystems.join(", ") };
-        bail!("{component}: expected a driver of {}, as {} is; it is one of: {found}", call.subsystem(), header.driver);
-    }
+    let driver = driver(&arguments.component, &limits, call.subsystem(), &header.driver)?;
     // Nothing is carried out, and what the policy denied then is among the recorded answers.
     let deadline = Deadline::after(limits.time(call.action()));
     let policy = Arc::new(Policy { limits, ..Policy::default() });
     // What a driver says that goes on where time had ended it is not of the recording.
     let logs = Logs { action: call.action(), last: if time.is_some() { effects.len() as u64 } else { u64::MAX } };
     let pipeline = Pipeline::unchecked(policy, logs, Replay::new(effects));
-    let outcome = Driver::new(engine, loaded).call(&call, pipeline, deadline, None);
+    let outcome = driver.call(&call, pipeline, deadline, None);
     let divergence = outcome.pipeline.executor.divergence();
     let (result, divergence) = match (time, divergence) {
         (Some(_), Some(Divergence::Differs(text))) => (outcome.result, Some(Divergence::Differs(text))),
@@ -59,34 +52,60 @@ pub fn run(arguments: &cli::Replay) -> Result<ExitCode> {
     let printed = printed(&call, &result);
     let _ = std::io::stderr().write_all(printed.stderr.as_bytes());
     output::print(&printed.stdout)?;
-    let replayed = End { stopped: result.as_ref().err().map(ToString::to_string), reply: result.ok() };
-    let problem = match (divergence, end) {
+    let replayed = End::of(&result);
+    match problem(divergence, end, &replayed) {
+        None => Ok(ExitCode::from(printed.code)),
+        Some(problem) => {
+            output::complain(&problem);
+            Ok(ExitCode::from(DIFFERS))
+        }
+    }
+}
+
+/// The component, which has to be a driver of this subsystem, as the recorded one is.
+fn driver(component: &Path, limits: &Limits, subsystem: &str, recorded: &str) -> Result<Driver> {
+    let name = component.display().to_string();
+    let compiled = compile::component(&compile::read(component)?).with_context(|| name.clone())?;
+    let engine = remotes_sandbox::engine(limits)?;
+    let loaded = compiled.load(&engine)?;
+    let subsystems = inspect(&engine, &loaded).subsystems;
+    if !subsystems.iter().any(|found| found == subsystem) {
+        let found = if subsystems.is_empty() { "no driver".to_owned() } else { subsystems.join(", ") };
+        bail!("{name}: expected a driver of {subsystem}, as {recorded} is; it is one of: {found}");
+    }
+    Ok(Driver::new(engine, loaded))
+}
+
+/// What is otherwise than recorded.
+fn problem(divergence: Option<Divergence>, recorded: Option<End>, replayed: &End) -> Option<String> {
+    Some(match (divergence, recorded) {
         (Some(Divergence::Differs(text)), _) => format!("the driver behaves otherwise than recorded: {text}"),
         (_, None) => "the recording is incomplete: it breaks off before the action ends, as after a kill or on a full \
                       disk; up to there the driver did what was recorded"
             .to_owned(),
         (Some(Divergence::Beyond(text)), _) => format!("the driver behaves otherwise than recorded: {text}"),
-        (None, Some(end)) if end == replayed => return Ok(ExitCode::from(printed.code)),
-        (None, Some(End { stopped: None, .. })) if replayed.stopped.is_none() => {
+        (None, Some(end)) if end == *replayed => return None,
+        (None, Some(End::Replied(_))) if matches!(replayed, End::Replied(_)) => {
             "the driver replies otherwise than recorded".to_owned()
         }
         (None, Some(end)) => format!(
             "the action ends otherwise than recorded: recorded is {}, now it is {}",
             ending(&end),
-            ending(&replayed)
+            ending(replayed)
         ),
-    };
-    output::complain(&problem);
-    Ok(ExitCode::from(DIFFERS))
+    })
 }
 
 fn ending(end: &End) -> String {
-    end.stopped.as_ref().map_or_else(|| "a reply".to_owned(), |reason| format!("{reason:?}"))
+    match end {
+        End::Replied(_) => "a reply".to_owned(),
+        End::Stopped(reason) => format!("{reason:?}"),
+    }
 }
 
 /// That the action was ended because its time was up, which depends on the host as well as on the driver.
 fn ended_by_time(end: &End, limits: &Limits, action: &str) -> Option<RunError> {
-    let stopped = end.stopped.as_ref()?;
+    let End::Stopped(stopped) = end else { return None };
     let errors = [RunError::Deadline(limits.time(action)), RunError::Start(Duration::from_secs(limits.start_seconds))];
     errors.into_iter().find(|error| error.to_string() == *stopped)
 }

@@ -94,7 +94,7 @@ impl Executor for Simulation {
             Some(base) if format == "raw" => {
                 return Err(Failure::invalid(format!("{}: a raw image cannot be based on {}", at.path, base.path)));
             }
-            Some(base) => match disk.entry(&beside(&at.path, &base.path), Last::Follow)? {
+            Some(base) => match disk.entry(&beside(&at.path, &base.path).to_string_lossy(), Last::Follow)? {
                 Entry::File(file) => Some(file.header().virtual_size),
                 Entry::BlockDevice(size) => Some(*size),
                 _ => return Err(Failure::invalid(format!("{}: is no image", base.path))),

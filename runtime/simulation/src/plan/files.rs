@@ -266,7 +266,7 @@ impl<E: Executor> Plan<E> {
 
     fn create(&mut self, effect: &Effect, at: &Place, base: Option<&Backing>) -> Result<(Answer, bool), Failure> {
         if let Some(base) = base {
-            let base = Place { on: at.on.clone(), path: beside(&at.path, &base.path) };
+            let base = Place { on: at.on.clone(), path: beside(&at.path, &base.path).to_string_lossy().into_owned() };
             let names = self.found(&base, Last::Follow)?;
             self.adopt(&at.on, &names)?;
         }

@@ -76,11 +76,6 @@ impl<E: Executor> Plan<E> {
         &self.steps
     }
 
-    /// The same, for good.
-    pub fn into_steps(self) -> Vec<Effect> {
-        self.steps
-    }
-
     /// The overlay's machine for a node, made when first asked for.
     fn machine(&mut self, on: &Node) -> &mut Machine {
         self.start();

@@ -1,7 +1,7 @@
 //! The real executor, to look at only.
 
 use remotes_effect::types::{Failure, Node, Place};
-use remotes_effect::{Answer, Effect, Executor, filesystem, image, libvirt, log};
+use remotes_effect::{Answer, Effect, Executor, filesystem, image, libvirt};
 
 /// Lets nothing through that changes something: whatever the plan's other parts do wrong, that holds.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ impl<E: Executor> Reality<E> {
     pub fn look(&mut self, effect: &Effect) -> Answer {
         if effect.changes() {
             let failure = Failure::failed(format!("{}: a plan changes nothing", effect.name()));
-            return effect.refuse(failure).unwrap_or(Answer::Log(log::Answer::Write(())));
+            return effect.decline(failure);
         }
         self.0.execute(effect)
     }

@@ -11,7 +11,6 @@ use remotes_action::run::{emit, machine_for, policy_journal};
 use remotes_action::tree::{Identity, Tree};
 use remotes_action::{convention, diagnostics};
 use remotes_effect::deadline::Deadline;
-use remotes_effect::journal::Several;
 use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
@@ -28,10 +27,7 @@ fn main() -> Result<ExitCode> {
     let call = convention::call(&identity.subsystem, &identity.action, &argv, &stdin)?;
     let policy = Arc::new(Policy::read(&tree.policy(&identity.subsystem, &identity.driver))?);
     let deadline = Deadline::after(policy.limits.time(&identity.action));
-    let mut journal = Several::default();
-    if let Some(lines) = policy_journal(&policy, &identity) {
-        journal.0.push(Box::new(lines));
-    }
+    let journal = policy_journal(&policy, &identity);
     let executor = machine_for(&tree, &identity, policy.clone(), deadline);
     let pipeline = Rc::new(RefCell::new(Piped(Pipeline::new(policy, journal, executor))));
     let Call::Vmm(typed) = call.clone() else { anyhow::bail!("expected a hypervisor action") };

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use remotes_test_support::mac;
 
 /// A machine whose interfaces are all of one driver.
 pub struct Vm {
@@ -21,14 +22,10 @@ impl Vm {
         (0..self.nics).map(|nic| format!("one-{}-{nic}", self.id))
     }
 
-    fn mac(&self, nic: u32) -> String {
-        format!("02:00:{:02x}:{:02x}:00:{nic:02x}", self.id / 256, self.id % 256)
-    }
-
     /// For libvirt's test driver.
     pub fn domain(&self) -> String {
         let interface = |nic| {
-            let (mac, tap) = (self.mac(nic), format!("one-{}-{nic}", self.id));
+            let (mac, tap) = (mac(self.id, nic), format!("one-{}-{nic}", self.id));
             format!(
                 "<interface type='bridge'><mac address='{mac}'/><source bridge='br0'/><target dev='{tap}'/></interface>"
             )
@@ -63,7 +60,7 @@ impl Vm {
                 "<NIC><NIC_ID>{nic}</NIC_ID><VN_MAD>{}</VN_MAD><BRIDGE>{bridge}</BRIDGE>{below}<MAC>{}</MAC>\
                 <IP>10.0.{}.{}</IP><SECURITY_GROUPS><![CDATA[{}]]></SECURITY_GROUPS></NIC>",
                 self.driver,
-                self.mac(nic),
+                mac(self.id, nic),
                 self.id % 256,
                 nic + 1,
                 ids.join(",")

@@ -10,7 +10,6 @@ use std::time::Duration;
 use remotes_action::prepare::{prepare, standard_input};
 use remotes_action::run::{emit, machine, policy_journal, printed, run};
 use remotes_action::tree::{Identity, Tree};
-use remotes_effect::journal::Several;
 use remotes_effect::{Answer, Effect, Executor};
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -77,10 +76,7 @@ fn main() -> ExitCode {
     let at = arguments.next().expect("EFFECT").parse().unwrap();
     let argv: Vec<String> = arguments.collect();
     let prepared = prepare(&tree, &identity, &argv, &standard_input().unwrap()).unwrap();
-    let mut journal = Several::default();
-    if let Some(lines) = policy_journal(&prepared.policy, &identity) {
-        journal.0.push(Box::new(lines));
-    }
+    let journal = policy_journal(&prepared.policy, &identity);
     let executor = machine(&tree, &identity, &prepared);
     let outcome = run(&prepared, journal, Interrupted { executor, number: 0, at, moment });
     let printed = printed(&prepared.call, &outcome.result);

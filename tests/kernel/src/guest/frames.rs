@@ -1,7 +1,7 @@
 //! Frames through ports that a driver has set up. What the switch's daemon has decided once, the kernel does by
 //! itself from then on: it is looked at while the daemon is stopped, when nothing else passes a frame on.
 
-use remotes_network_tests::{Case, Wired, sh, until};
+use remotes_network_tests::{Case, Wired, sh, wait_for};
 
 use crate::{host, switch};
 
@@ -41,7 +41,7 @@ pub fn by_frames(case: &Case) {
             machines[from].send(&frame(from, *tag, mark, number));
         }
     };
-    until("the kernel asks the daemon no more", || {
+    wait_for("the kernel asks the daemon no more", || {
         sh("ovs-appctl --timeout=20 revalidator/wait");
         let before = asked();
         send_all(LEARN);

@@ -136,11 +136,11 @@ fn everything() -> Everything {
 fn links(case: &Case) {
     host::prepare(case);
     sh("ip link add eth1 mtu 9000 type dummy; ip link set eth1 up");
-    for (bridge, _) in listed(&case.shim("ip", "link show type bridge")) {
+    for (bridge, _) in case.links("link show type bridge") {
         sh(&format!(
             "ip link show {bridge} >/dev/null 2>&1 || ip link add {bridge} type bridge; ip link set {bridge} up"
         ));
-        for (port, lower) in listed(&case.shim("ip", &format!("link show master {bridge}"))) {
+        for (port, lower) in case.links(&format!("link show master {bridge}")) {
             match lower {
                 Some(lower) => {
                     let id = port.rsplit('.').next().unwrap().to_owned();
@@ -162,18 +162,4 @@ fn links(case: &Case) {
 
 fn tap(name: &str) {
     sh(&format!("ip link show {name} >/dev/null 2>&1 || ip tuntap add dev {name} mode tap"));
-}
-
-/// Links as `ip link show` listed them: `10: eth1.100@eth1: <…>`.
-fn listed(text: &str) -> Vec<(String, Option<String>)> {
-    let names = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
-    names
-        .map(|line| {
-            let name = line.split(": ").nth(1).unwrap();
-            match name.split_once('@') {
-                Some((name, lower)) => (name.to_owned(), Some(lower.to_owned())),
-                None => (name.to_owned(), None),
-            }
-        })
-        .collect()
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use remotes_network_tests::{Case, State, SwitchState, assert_state, sh, switched, until};
+use remotes_network_tests::{Case, State, SwitchState, assert_state, sh, switched, wait_for};
 use serde_json::Value;
 
 use crate::host;
@@ -15,7 +15,7 @@ const DATAPATH: &str = "ovs-system";
 pub fn alone(case: impl FnOnce() + Send + 'static) {
     // Open vSwitch 3.1 counts processors anew when ten seconds have passed since the last time, which at first
     // is the machine's start: earlier than that it finds none, and has no thread that the kernel could ask.
-    until("the machine is up for ten seconds", || uptime() > 10.0);
+    wait_for("the machine is up for ten seconds", || uptime() > 10.0);
     switched(case);
 }
 

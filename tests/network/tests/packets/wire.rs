@@ -4,11 +4,9 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
-use remotes_network_tests::Elsewhere;
+use remotes_network_tests::{Elsewhere, packet_socket};
 
 use crate::model::{Content, Packet};
 
@@ -27,7 +25,7 @@ impl Wire {
     pub fn plug(port: &str, mac: [u8; 6]) -> Self {
         let machine = Elsewhere::default();
         machine.plug(port, &shown(mac));
-        let socket = machine.run(open).join().unwrap();
+        let socket = machine.run(packet_socket).join().unwrap();
         Self { socket, mac, _machine: machine }
     }
 
@@ -49,14 +47,6 @@ impl Wire {
         }
         None
     }
-}
-
-fn open() -> OwnedFd {
-    let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll).unwrap();
-    let mut addresses = nix::ifaddrs::getifaddrs().unwrap().filter(|link| link.interface_name == "inner");
-    let address = addresses.find_map(|link| Some(*link.address?.as_link_addr()?)).unwrap();
-    bind(socket.as_raw_fd(), &address).unwrap();
-    socket
 }
 
 /// As `ip` writes it.

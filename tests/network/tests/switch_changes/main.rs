@@ -13,18 +13,14 @@ use remotes_effect::types::FailureKind;
 use remotes_effect::vnm::Call;
 use remotes_network::openvswitch::OpenVswitch;
 use remotes_network::privileged::Privileged;
-use remotes_network_tests::{Grounds, Outcome, SwitchState, sh, switched, together};
+use remotes_network_tests::{Grounds, Outcome, SwitchState, mac, sh, switched, together};
 use serde_json::{Value, json};
-
-fn mac(vm: u32) -> String {
-    format!("02:00:0a:00:{:02x}:{:02x}", vm / 256, vm % 256)
-}
 
 fn nic(driver: &str, vm: u32, id: u32, network: &str) -> String {
     format!(
         "<NIC><NIC_ID>{id}</NIC_ID><VN_MAD>{driver}</VN_MAD><BRIDGE>ovsbr0</BRIDGE><NETWORK_ID>4</NETWORK_ID>\
         <MAC>{}</MAC><TARGET>one-{vm}-{id}</TARGET>{network}</NIC>",
-        mac(vm * 4 + id)
+        mac(vm * 4 + id, 0)
     )
 }
 
@@ -45,7 +41,7 @@ fn domain(vm: u32, interfaces: u32) -> String {
         .map(|id| {
             format!(
                 "<interface type='bridge'><mac address='{}'/><target dev='one-{vm}-{id}'/></interface>",
-                mac(vm * 4 + id)
+                mac(vm * 4 + id, 0)
             )
         })
         .collect();

@@ -11,7 +11,7 @@ use remotes_effect::journal::Nothing;
 use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::{Limits, Policy, SCHEMA};
 use remotes_effect::types::Failure;
-use remotes_effect::{Answer, Call, Effect, Executor, clock, log};
+use remotes_effect::{Answer, Call, Effect, Executor};
 use remotes_sandbox::Driver;
 use remotes_sandbox::cache::digest;
 use remotes_sandbox::cache::manifest::Manifest;
@@ -81,10 +81,6 @@ impl Executor for Nobody {
     fn execute(&mut self, effect: &Effect) -> Answer {
         let failure =
             Failure::denied(format!("{}: a driver that is asked for its actions may call nothing", effect.name()));
-        effect.refuse(failure).unwrap_or(match effect {
-            Effect::Clock(clock::Effect::Now {}) => Answer::Clock(clock::Answer::Now(0)),
-            Effect::Clock(_) => Answer::Clock(clock::Answer::Sleep(false)),
-            _ => Answer::Log(log::Answer::Write(())),
-        })
+        effect.decline(failure)
     }
 }
