@@ -15,7 +15,7 @@ use remotes_effect::policy::Policy;
 use remotes_effect::text::one_line;
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect, iptables, links};
-use remotes_host::network::openvswitch::is_installed;
+use remotes_network::openvswitch::is_installed;
 use remotes_host::{Machine, Surroundings};
 
 use crate::output;
