@@ -94,6 +94,26 @@ fn no_action_fails_while_drivers_are_put_in_and_taken_out() {
     before.assert_same(&Snapshot::of(&root).with_file_times());
 }
 
+/// An action that had come so far when its driver was taken out: to its stub, or to the program.
+#[test]
+fn an_action_whose_driver_goes_while_it_starts_is_the_stock_one() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    write(&root.join("vmm/dummy/reboot"), "#!/bin/sh\necho stock $* with $(cat)\n", 0o755);
+    let tree = Tree::at(&root).named("vmm/dummy");
+    run(&["tree", "install", "--driver", "vmm/dummy", "--driver", "vnm/dummy", tree.text()]);
+    let stub = fs::read_to_string(tree.stub("reboot")).unwrap();
+    run(&["tree", "remove", "--driver", "vmm/dummy", tree.text()]);
+    let mut program = Command::new(tree.path("bin/remotes-action"));
+    let outcome = Outcome::of(program.args(["vmm/dummy/reboot", "one-1", "a b"]), "a document");
+    outcome.succeeded("stock one-1 a b with a document\n");
+    run(&["tree", "remove", tree.text()]);
+    // What the shell has read of the stub, which is not there any more.
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(&stub).arg(tree.stub("reboot")).args(["one-1", "a b"]);
+    Outcome::of(&mut shell, "a document").succeeded("stock one-1 a b with a document\n");
+}
+
 /// One step of a copy.
 #[derive(Clone, Debug)]
 enum Step {
