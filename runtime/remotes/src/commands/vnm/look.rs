@@ -15,8 +15,8 @@ use remotes_effect::policy::Policy;
 use remotes_effect::text::one_line;
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect, iptables, links};
-use remotes_network::openvswitch::is_installed;
 use remotes_host::{Machine, Surroundings};
+use remotes_network::openvswitch::is_installed;
 
 use crate::output;
 
