@@ -119,3 +119,17 @@ fn the_hops_of_a_vxlan_may_be_unset() {
         assert!(link.contains("mtu 1400") && !link.contains("ttl 16"), "{link}");
     });
 }
+
+#[test]
+fn keys_as_people_write_them() {
+    for (file, conf) in [("keep_empty_bridge: true\n", ""), ("", "<CONF> keep_empty_bridge = yes</CONF>")] {
+        isolated(move || {
+            let mut grounds = Grounds::default();
+            grounds.configuration(&format!(":vlan_mtu: 1500\n{file}"));
+            let machine = Machine { more: conf.to_owned(), ..Machine::new(7, "bridge") };
+            machine.act(&mut grounds, "pre");
+            machine.act(&mut grounds, "clean");
+            assert!(sh("ip -o link").contains("br0"), "{file}{conf}");
+        });
+    }
+}
