@@ -176,7 +176,7 @@ fn what_is_wrong_with_the_tree() {
     let host = Host::new();
     let guest = host.scene.guest(7);
     let tree = &host.scene.tree;
-    let code = tree.driver().join(format!("component.{}.cwasm", std::env::consts::ARCH));
+    let code = tree.code();
     // Each is broken, seen to fail, and mended.
     let broken = |path: PathBuf, content: Option<&[u8]>, expected: &[&str]| {
         let (mode, kept) = (std::fs::metadata(&path).unwrap().permissions(), std::fs::read(&path).unwrap());
@@ -204,9 +204,11 @@ fn what_is_wrong_with_the_tree() {
     let outcome = broken(tree.path("bin/remotes-libvirt"), None, &["remotes-libvirt"]);
     outcome.failed(255);
     assert_eq!(outcome.info(), format!("Could not create domain from {}", file(&guest, "deployment.0")));
-    // Without the program it is the stub's shell that says so.
-    let outcome = broken(tree.path("bin/remotes-action"), None, &["remotes-action"]);
-    assert_eq!((outcome.well_formed().code, outcome.stdout.as_str()), (127, ""), "{outcome:?}");
+    // Without the program it is the stub that says so. A shell would take an empty one for a script, which succeeds.
+    for content in [None, Some(&b""[..])] {
+        let outcome = broken(tree.path("bin/remotes-action"), content, &["remotes-action is missing or empty"]);
+        assert_eq!((outcome.well_formed().code, outcome.stdout.as_str()), (1, ""), "{outcome:?}");
+    }
 
     // A missing stub is seen by the probe, as with the stock driver.
     let mut stream = host.stream();
