@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use remotes_effect::text::toml_problem;
 use serde::{Deserialize, Serialize};
 
 /// The manifest's file name.
@@ -41,7 +42,8 @@ pub struct Manifest {
 impl Manifest {
     /// Parses the file's bytes.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        toml::from_slice(text).map_err(|error| error.to_string().trim_end().to_owned())
+        let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+        toml::from_str(text).map_err(|error| toml_problem(text, &error))
     }
 
     /// The architectures there is code for, as a person reads them.
