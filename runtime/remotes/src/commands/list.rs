@@ -8,7 +8,7 @@ use remotes_sandbox::cache;
 use serde::Serialize;
 
 use super::{find_tree, installed};
-use crate::cli::InTree;
+use crate::cli::{InTree, List};
 use crate::output;
 
 #[derive(Serialize)]
@@ -18,11 +18,13 @@ struct Row {
     contract: Option<String>,
     actions: Vec<String>,
     component: Option<String>,
+    ready: bool,
     state: String,
 }
 
-pub fn run(arguments: &InTree, json: bool) -> Result<ExitCode> {
-    let tree = find_tree(arguments)?;
+pub fn run(arguments: &List, json: bool) -> Result<ExitCode> {
+    let named = arguments.dir.as_ref().or(arguments.tree.tree.as_ref());
+    let tree = find_tree(&InTree { tree: named.cloned() })?;
     let engine = remotes_sandbox::engine(&Limits::default())?;
     let mut rows = Vec::new();
     for (subsystem, name) in installed(&tree)? {
@@ -40,6 +42,7 @@ pub fn run(arguments: &InTree, json: bool) -> Result<ExitCode> {
             contract: manifest.as_ref().map(|m| m.contract.clone()),
             actions: manifest.as_ref().map(|m| m.actions.clone()).unwrap_or_default(),
             component: manifest.map(|m| m.component),
+            ready: loaded.is_ok() && policy.is_ok(),
             state,
         });
     }
