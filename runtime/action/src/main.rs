@@ -3,6 +3,7 @@
 //! It holds no compiler, no WASI and no parser of options: an action is one short process.
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -18,7 +19,12 @@ use remotes_sandbox::cache::manifest;
 
 fn main() -> ExitCode {
     diagnostics::start();
-    let mut arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let arguments: Result<Vec<String>, OsString> = std::env::args_os().skip(1).map(OsString::into_string).collect();
+    let mut arguments = match arguments {
+        Ok(arguments) => arguments.into_iter(),
+        // With its bytes replaced it could be another machine's name.
+        Err(argument) => return fail(&format!("remotes-action: an argument is not UTF-8: {argument:?}")),
+    };
     let Some(name) = arguments.next() else {
         return fail("remotes-action: expected SUBSYSTEM/DRIVER/ACTION and the action's arguments");
     };

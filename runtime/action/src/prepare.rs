@@ -97,7 +97,7 @@ pub fn prepare(tree: &Tree, identity: &Identity, argv: &[String], stdin: &[u8]) 
     let Identity { subsystem, driver, action } = identity;
     let call = convention::call(subsystem, action, argv, stdin)?;
     // Looked for only where something is missing: every action pays for what is done here.
-    let known = |error: PrepareError| missing(tree, identity).unwrap_or(error);
+    let known = |error: PrepareError| missing(tree, subsystem, driver).unwrap_or(error);
     let policy = Arc::new(Policy::read(&tree.policy(subsystem, driver)).map_err(|error| known(error.into()))?);
     let deadline = Deadline::after(policy.limits.time(action));
     let (driver, manifest) = load(tree, identity, &policy, deadline).map_err(known)?;
@@ -105,8 +105,7 @@ pub fn prepare(tree: &Tree, identity: &Identity, argv: &[String], stdin: &[u8]) 
 }
 
 /// That the driver is not there, if it is not.
-fn missing(tree: &Tree, identity: &Identity) -> Option<PrepareError> {
-    let Identity { subsystem, driver, .. } = identity;
+pub fn missing(tree: &Tree, subsystem: &str, driver: &str) -> Option<PrepareError> {
     if tree.driver(subsystem, driver).is_dir() {
         return None;
     }

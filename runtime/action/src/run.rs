@@ -14,7 +14,7 @@ use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
 use remotes_effect::{Call, Executor, Reply};
-use remotes_host::{Machine, Surroundings};
+use remotes_host::{Log, Machine, Surroundings};
 use remotes_sandbox::{Outcome, RunError};
 use rustix::fs::{Access, OFlags};
 
@@ -30,13 +30,24 @@ pub fn machine(tree: &Tree, identity: &Identity, prepared: &Prepared) -> Machine
 /// The executor of this machine under a policy. Log lines go to standard error as they come.
 pub fn machine_for(tree: &Tree, identity: &Identity, policy: Arc<Policy>, deadline: Deadline) -> Machine {
     let action = identity.action.clone();
+    machine_with(tree, identity, policy, deadline, Box::new(move |level, text| write_log(level, &action, text)))
+}
+
+/// The same, with another place for log lines.
+pub fn machine_with(
+    tree: &Tree,
+    identity: &Identity,
+    policy: Arc<Policy>,
+    deadline: Deadline,
+    log: Log,
+) -> Machine {
     let actions = tree.actions(&identity.subsystem, &identity.driver);
     Machine::new(Surroundings {
         policy,
         tree: tree.root().to_owned(),
         deadline,
         libvirt_server: tree.program("remotes-libvirt"),
-        log: Box::new(move |level, text| write_log(level, &action, text)),
+        log,
     })
     .with_actions(actions)
 }
@@ -62,8 +73,17 @@ pub fn policy_journal(policy: &Policy, identity: &Identity) -> Option<Lines> {
 
 /// A journal in this file, open for appending.
 pub fn journal_lines(file: File, path: &Path, identity: &Identity) -> Lines {
+    lines(file, path, identity, format!("{identity} {}", std::process::id()))
+}
+
+/// A journal of what only looks as if it were done: each line says so.
+pub fn dry_journal_lines(file: File, path: &Path, identity: &Identity) -> Lines {
+    lines(file, path, identity, format!("{identity} {} dry-run", std::process::id()))
+}
+
+fn lines(file: File, path: &Path, identity: &Identity, name: String) -> Lines {
     let (action, path) = (identity.action.clone(), path.to_owned());
-    Lines::new(file, format!("{identity} {}", std::process::id()), move |error| warn_of_loss(&action, &path, error))
+    Lines::new(file, name, move |error| warn_of_loss(&action, &path, error))
 }
 
 fn warn_of_loss(action: &str, path: &Path, error: &std::io::Error) {
@@ -110,7 +130,8 @@ where
 
 fn abandon(call: &Call, seconds: u64) -> Box<dyn FnOnce() + Send> {
     let failure = Failure::timeout(format!(
-        "{}: given up: it is stuck inside the host after {seconds} s; whether its last effect happened is not known",
+        "{}: given up: it is stuck inside the host after {seconds} s (limits.time-seconds or limits.action-seconds in the \
+         driver's policy); whether its last effect happened is not known",
         call.action()
     ));
     let printed = convention::print_failure(call, &failure);

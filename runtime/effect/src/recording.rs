@@ -48,6 +48,9 @@ pub enum RecordingError {
     /// The file could not be read or written.
     #[error("recording: {0}")]
     Io(std::io::Error),
+    /// Its first line is not what a recording begins with.
+    #[error("is no recording of `remotes exec --record`: its first line is not of one ({0})")]
+    None(String),
     /// A line is not what it should be.
     #[error("recording, line {line}: {message}")]
     Line {
@@ -57,7 +60,7 @@ pub enum RecordingError {
         message: String,
     },
     /// The file is empty.
-    #[error("the recording is empty: expected a header line")]
+    #[error("the recording is empty; expected one of `remotes exec --record`")]
     Empty,
     /// Something stands behind the line that says how the action ended.
     #[error("recording, line {0}: the action has ended before it; expected nothing more")]
@@ -190,7 +193,8 @@ impl Recording {
     pub fn read(input: impl BufRead) -> Result<Self, RecordingError> {
         let mut lines = (1..).zip(input.lines()).peekable();
         let Some((_, first)) = lines.next() else { return Err(RecordingError::Empty) };
-        let header: Header = parse(&first.map_err(RecordingError::Io)?).map_err(|error| wrong(1, &error))?;
+        let header: Header =
+            parse(&first.map_err(RecordingError::Io)?).map_err(|error| RecordingError::None(said(&error)))?;
         if header.contract.split('.').next() != CONTRACT.split('.').next() {
             return Err(RecordingError::Contract(header.contract));
         }
@@ -218,11 +222,15 @@ fn parse<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, serde_json::Erro
 }
 
 fn wrong(line: usize, error: &serde_json::Error) -> RecordingError {
-    // The parser knows of this one line only.
+    RecordingError::Line { line, message: said(error) }
+}
+
+/// What the parser says, which knows of the one line only.
+fn said(error: &serde_json::Error) -> String {
     let place = format!(" at line {} column {}", error.line(), error.column());
     let message = error.to_string();
     let message = message.strip_suffix(&place).unwrap_or(&message);
-    RecordingError::Line { line, message: format!("column {}: {message}", error.column()) }
+    format!("column {}: {message}", error.column())
 }
 
 /// Answers from a recording. The first effect that differs from the recorded one ends the match: it and

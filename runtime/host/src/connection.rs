@@ -19,6 +19,8 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// One server, named for messages: `the libvirt server`, `host node1`.
 pub(crate) struct Connection {
     name: String,
+    /// whom the server waits for where it does not answer, if not itself
+    behind: Option<String>,
     command: Command,
     policy: Arc<Policy>,
     deadline: Deadline,
@@ -29,7 +31,12 @@ pub(crate) struct Connection {
 impl Connection {
     /// Starts nothing yet.
     pub fn new(name: String, command: Command, policy: Arc<Policy>, deadline: Deadline) -> Self {
-        Self { name, command, policy, deadline, answer: ANSWER, server: None }
+        Self { name, behind: None, command, policy, deadline, answer: ANSWER, server: None }
+    }
+
+    /// The server does nothing but talk to this one, which messages name where there is no answer.
+    pub fn to(self, behind: String) -> Self {
+        Self { behind: Some(behind), ..self }
     }
 
     /// Starts the server and waits until it is ready. Nothing has happened where it is not.
@@ -64,16 +71,32 @@ impl Connection {
             None => self.start()?,
         };
         // After an error the server is dropped, which ends it.
-        let deadline = if effect.changes() { self.deadline } else { self.deadline.within(self.answer) };
-        let answer = server.ask(effect, deadline)?;
+        let answer = server.ask(effect, self.until(effect))?;
         self.server = Some(server);
         Ok(answer)
+    }
+
+    /// When it must have answered.
+    fn until(&self, effect: &Effect) -> Deadline {
+        if effect.changes() { self.deadline } else { self.deadline.within(self.answer) }
     }
 
     fn failure(&self, effect: &Effect, error: &ServerError) -> Failure {
         let lost = effect.changes() && error.may_have_happened();
         let outcome = if lost { "; whether it happened is not known: look before doing it again" } else { "" };
-        let message = format!("{}: {} {error}{outcome}", effect.name(), self.name);
+        let problem = match error {
+            ServerError::Timeout { .. } => {
+                let whom = self.behind.as_ref().unwrap_or(&self.name);
+                // The action may go on after a question that was not answered.
+                let within = match self.deadline.passed() {
+                    true => format!("the action's {}", self.deadline.limit()),
+                    false => format!("{} s", self.answer.as_secs_f64()),
+                };
+                format!("{whom} gave no answer within {within}")
+            }
+            error => format!("{} {error}", self.name),
+        };
+        let message = format!("{}: {problem}{outcome}", effect.name());
         match error {
             ServerError::Timeout { .. } => Failure::timeout(message),
             _ if lost => Failure::unknown(message),
@@ -101,6 +124,23 @@ mod tests {
         let effect = libvirt::Effect::Find { on: Node::Here, domain: "one-7".to_owned() };
         let failure = connection.call(&Effect::Libvirt(effect)).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
+        assert_eq!(failure.message, "libvirt.find: the server gave no answer within 0.05 s");
+    }
+
+    #[test]
+    fn whom_was_waited_for_and_how_long_is_said() {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        let soon = Deadline::after(Duration::from_millis(50));
+        let mut connection = Connection::new("the server".to_owned(), command, Arc::new(policy()), soon)
+            .to("libvirt at test:///default".to_owned());
+        let effect = libvirt::Effect::Destroy { on: Node::Here, domain: "one-7".to_owned() };
+        let failure = connection.call(&Effect::Libvirt(effect)).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "libvirt.destroy: libvirt at test:///default gave no answer within the action's 1 s (limits.time-seconds or \
+             limits.action-seconds in the driver's policy); whether it happened is not known: look before doing it again"
+        );
     }
 
     fn policy() -> Policy {

@@ -203,11 +203,16 @@ impl log::Executor for Machine {
 impl remotes_effect::Executor for Machine {
     fn execute(&mut self, effect: &Effect) -> Answer {
         if self.deadline.passed() {
-            let late = Failure::timeout(format!("{}: the action's deadline has passed", effect.name()));
+            let late = format!("{}: the action's time is over, {}", effect.name(), self.deadline.limit());
+            let late = Failure::timeout(late);
             if let Some(answer) = effect.refuse(late) {
                 return answer;
             }
         }
-        self.perform(effect).unwrap_or_else(|failure| effect.decline(failure))
+        let answer = self.perform(effect).unwrap_or_else(|failure| effect.decline(failure));
+        for remark in self.configuration.remarks() {
+            (self.log)(Level::Warning, &remark);
+        }
+        answer
     }
 }

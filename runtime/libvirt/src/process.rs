@@ -5,6 +5,7 @@ use std::io::{self, BufReader};
 use std::os::fd::AsFd;
 
 use remotes_effect::frame::{self, FrameError};
+use remotes_process::client;
 use rustix::io::fcntl_dupfd_cloexec;
 
 use crate::{Server, Session, raw};
@@ -14,12 +15,13 @@ const GRACE: u64 = 2;
 
 /// Serves effects on standard input and output until the client goes.
 ///
-/// A client ends a server that misses the deadline. One whose client was killed while libvirt hangs
-/// would stay for ever: `SIGALRM` ends it soon after the deadline.
+/// A client ends a server that misses the deadline. One whose client was killed while libvirt hangs would stay: a
+/// thread sees that the client has gone, and `SIGALRM` ends the process soon after the deadline in any case.
 pub fn run(uri: &str) -> Result<(), FrameError> {
     let (input, mut output) = own_streams()?;
     // What a panic says goes into the answer; standard error may be somebody's protocol.
     std::panic::set_hook(Box::new(|_| {}));
+    client::end_without(&input)?;
     frame::serve(&mut BufReader::new(input), &mut output, |hello| {
         raw::end_after(u32::try_from(hello.deadline_ms / 1000 + GRACE).unwrap_or(u32::MAX));
         Server::new(Session::new(uri, hello))

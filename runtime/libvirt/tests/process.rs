@@ -4,6 +4,7 @@
 mod support;
 
 use std::io::{BufReader, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use remotes_effect::frame::{self, Hello, Ready};
 use remotes_effect::policy::Pattern;
 use remotes_effect::types::FailureKind;
 use remotes_effect::{Answer, Effect, libvirt};
+use remotes_test_support::wait_for;
 use support::{HERE, node, policy};
 use tempfile::tempdir;
 
@@ -115,6 +117,25 @@ fn wrong_arguments_are_an_error_of_use() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty());
     }
+}
+
+/// A daemon that accepts and never answers holds the server inside of libvirt.
+#[test]
+fn a_server_ends_with_its_client_while_libvirt_hangs() {
+    let folder = tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let daemon = UnixListener::bind(&socket).unwrap();
+    let uri = format!("qemu+unix:///system?socket={}", socket.display());
+    let mut child = start(&uri);
+    let output = greet(&mut child, &uri, folder.path());
+    let mut input = child.stdin.take().unwrap();
+    frame::write(&mut input, &Effect::Libvirt(libvirt::Effect::Domains { on: HERE })).unwrap();
+    let (connection, _) = daemon.accept().unwrap();
+    assert_eq!(child.try_wait().unwrap(), None);
+    // As the kernel does for a client that is killed.
+    drop((input, output));
+    wait_for("the server's end", || child.try_wait().unwrap().is_some());
+    drop(connection);
 }
 
 #[test]

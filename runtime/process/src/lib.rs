@@ -3,6 +3,7 @@
 //! operator can act on it.
 #![forbid(unsafe_code)]
 
+pub mod client;
 mod pipe;
 pub mod report;
 mod spawn;

@@ -49,5 +49,8 @@ pub fn io_failure(subject: impl AsRef<OsStr>, what: &str, error: &std::io::Error
 
 /// The action's deadline came while `what` was under way.
 pub fn timeout(subject: impl AsRef<OsStr>, what: &str) -> Failure {
-    Failure::timeout(format!("{}: the action's deadline came during {what}", shown(subject)))
+    Failure::timeout(format!(
+        "{}: the action's time (limits.time-seconds or limits.action-seconds in the driver's policy) was over during {what}",
+        shown(subject)
+    ))
 }

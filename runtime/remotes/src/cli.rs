@@ -7,17 +7,45 @@ use clap_complete::Shell;
 
 const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure, or what the action returns; 2 wrong usage, also an \
     action that does not exist or lacks arguments; 3 a replay that differs from its recording or has only a part of \
-    one, a tree that does not verify, a policy that is not valid.";
+    one, a tree that does not verify, a policy that is not valid.
+
+Environment: ONE_LOCATION, where OpenNebula is installed in one folder; TMPDIR, where components are compiled; \
+    HOME and XDG_CACHE_HOME, where a host keeps code that it compiled for itself; REMOTES_LOG, what is told to the \
+    system's journal (debug, or warn,remotes_host=trace; warn by default), and REMOTES_LOG_FILE, a file in place of it.";
 
 /// Runs OpenNebula drivers as sandboxed WebAssembly components, and looks after the remotes tree they live in.
 #[derive(Parser)]
 #[command(name = "remotes", version, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Cli {
-    /// Print JSON, where something is listed
-    #[arg(long, global = true)]
-    pub json: bool,
+    // Before the command as well; offered where something is listed.
+    #[arg(long, hide = true)]
+    json: bool,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Whether JSON is asked for, wherever that stands.
+    pub fn json(&self) -> bool {
+        self.json || self.command.output().is_some_and(|output| output.json)
+    }
+}
+
+/// How something is listed.
+#[derive(Args)]
+pub struct Output {
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Commands of one kind, all of which list something.
+#[derive(Args)]
+pub struct Group<C: Subcommand> {
+    #[command(subcommand)]
+    pub command: C,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Subcommand)]
@@ -27,18 +55,15 @@ pub enum Command {
     /// Run a component against a recording, without touching anything
     Replay(Replay),
     /// List the drivers of a tree
-    List(InTree),
+    List(List),
     /// Show what a component imports and exports
     Inspect(Inspect),
     /// Check or explain a driver's policy
-    #[command(subcommand)]
-    Policy(Policy),
+    Policy(Group<Policy>),
     /// Put drivers into a remotes tree, take them out, verify them
-    #[command(subcommand)]
-    Tree(Tree),
+    Tree(Group<Tree>),
     /// Look at the virtual networks of this host
-    #[command(subcommand)]
-    Vnm(Vnm),
+    Vnm(Group<Vnm>),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Write man pages into a folder
@@ -46,12 +71,25 @@ pub enum Command {
 }
 
 impl Command {
+    /// How it lists something, where it does.
+    fn output(&self) -> Option<&Output> {
+        Some(match self {
+            Self::Exec(Exec { output, .. })
+            | Self::List(List { output, .. })
+            | Self::Inspect(Inspect { output, .. })
+            | Self::Policy(Group { output, .. })
+            | Self::Tree(Group { output, .. })
+            | Self::Vnm(Group { output, .. }) => output,
+            Self::Replay(_) | Self::Completions(_) | Self::Man(_) => return None,
+        })
+    }
+
     /// Whether it prints a list that can be JSON.
     pub fn lists(&self) -> bool {
         match self {
             Self::Exec(exec) => exec.dry_run,
-            Self::Replay(_) | Self::Completions(_) | Self::Man(_) => false,
-            Self::List(_) | Self::Inspect(_) | Self::Policy(_) | Self::Tree(_) | Self::Vnm(_) => true,
+            Self::Vnm(Group { command: Vnm::Show(show), .. }) => !show.dot,
+            other => other.output().is_some(),
         }
     }
 }
@@ -77,6 +115,17 @@ pub enum InternalTree {
     },
 }
 
+#[derive(Args)]
+pub struct List {
+    /// The remotes tree, as with --tree
+    #[arg(value_hint = ValueHint::DirPath, conflicts_with = "tree")]
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub tree: InTree,
+    #[command(flatten)]
+    output: Output,
+}
+
 /// Which tree.
 #[derive(Args, Clone)]
 pub struct InTree {
@@ -96,8 +145,15 @@ pub struct Exec {
     pub arguments: Vec<String>,
     #[command(flatten)]
     pub tree: InTree,
-    /// Change nothing: list what would be done
-    #[arg(long, conflicts_with_all = ["record", "journal"])]
+    /// Run this component or core module, which is in no tree, under the policy of --policy; ACTION says as which
+    /// driver, and --tree, where it is given, from where configuration is read
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "policy")]
+    pub component: Option<PathBuf>,
+    /// The policy of --component
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "component")]
+    pub policy: Option<PathBuf>,
+    /// Change nothing: list what would be done, what is denied and what the driver would log
+    #[arg(long, conflicts_with = "record")]
     pub dry_run: bool,
     /// Append every effect and its answer to this file, one JSON object a line
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -105,6 +161,8 @@ pub struct Exec {
     /// Record the action for `remotes replay`; the file holds secrets if the documents do
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Args)]
@@ -122,6 +180,8 @@ pub struct Inspect {
     /// A component or core module, or the folder of a driver
     #[arg(value_hint = ValueHint::AnyPath)]
     pub component: PathBuf,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Subcommand)]

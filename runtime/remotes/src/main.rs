@@ -33,18 +33,20 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
-    let json = cli.json;
+    let json = cli.json();
     if json && !cli.command.lists() {
-        return Err(Usage::error("--json: this command lists nothing; of `exec`, only --dry-run does"));
+        return Err(Usage::error(
+            "--json: this command lists nothing that could be JSON; of `exec`, only --dry-run does",
+        ));
     }
     match &cli.command {
         Command::Exec(arguments) => commands::exec::run(arguments, json),
         Command::Replay(arguments) => commands::replay::run(arguments),
         Command::List(arguments) => commands::list::run(arguments, json),
         Command::Inspect(arguments) => commands::inspect::run(arguments, json),
-        Command::Policy(command) => commands::policy::run(command, json),
-        Command::Tree(command) => commands::tree::run(command, json),
-        Command::Vnm(command) => commands::vnm::run(command, json),
+        Command::Policy(group) => commands::policy::run(&group.command, json),
+        Command::Tree(group) => commands::tree::run(&group.command, json),
+        Command::Vnm(group) => commands::vnm::run(&group.command, json),
         Command::Completions(arguments) => commands::manual::completions(arguments),
         Command::Man(arguments) => commands::manual::man(arguments),
     }

@@ -33,6 +33,10 @@ pub fn list<T: Serialize>(rows: &[T], json: bool, head: &[&str], row: impl Fn(&T
         // What is listed may come from a stranger's component.
         table.add_row(row(item).iter().map(|cell| one_line(cell)));
     }
+    // Without borders there is nothing to keep a distance from.
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     print(format!("{}\n", table.trim_fmt()))
 }
 

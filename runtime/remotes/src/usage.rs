@@ -2,10 +2,9 @@
 
 use std::ffi::OsStr;
 
-use clap::CommandFactory as _;
 use thiserror::Error;
 
-use crate::cli::{Cli, Exec};
+use crate::cli::Exec;
 
 /// The exit code of wrong usage, as clap has it.
 pub const CODE: u8 = 2;
@@ -22,25 +21,18 @@ impl Usage {
     }
 }
 
-/// Refuses an option of `exec` among the action's arguments, where it would do nothing: with `--dry-run` behind the
-/// action, the action would really run. `words` is the whole command line, of which the arguments are the end.
+/// Refuses what looks like an option of `exec` among the action's arguments, where it would do nothing: with
+/// `--dry-run` behind the action, or misspelt, the action would really run. `words` is the whole command line, of which
+/// the arguments are the end.
 pub fn check_arguments<S: AsRef<OsStr>>(exec: &Exec, words: &[S]) -> anyhow::Result<()> {
     let before = words.len().saturating_sub(exec.arguments.len());
     if words[..before].iter().any(|word| word.as_ref() == "--") {
         return Ok(());
     }
-    let mut command = Cli::command();
-    command.build();
-    let options = command.find_subcommand("exec").into_iter().flat_map(clap::Command::get_arguments);
-    let options: Vec<&str> = options.filter_map(clap::Arg::get_long).collect();
-    let own = |argument: &&String| {
-        let name = argument.strip_prefix("--").map(|name| name.split('=').next().unwrap_or_default());
-        name.is_some_and(|name| options.contains(&name))
-    };
-    match exec.arguments.iter().find(own) {
+    match exec.arguments.iter().find(|argument| argument.starts_with("--") && argument.len() > 2) {
         Some(argument) => Err(Usage::error(format!(
-            "{argument} stands behind {action}, where it would be an argument of the action; put it before {action}, \
-             or, if the action is to get it, put -- between {action} and its arguments",
+            "{argument} stands behind {action}, where it would be an argument of the action; put an option of exec \
+             before {action}, or, if the action is to get it, put -- between {action} and its arguments",
             action = exec.action
         ))),
         None => Ok(()),
@@ -53,7 +45,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::Command;
+    use crate::cli::{Cli, Command};
 
     fn arguments(line: &str) -> anyhow::Result<Vec<String>> {
         let words: Vec<&str> = line.split(' ').collect();
@@ -70,6 +62,8 @@ mod tests {
             "remotes exec vmm/dummy/cancel one-7 --tree t",
             "remotes exec vmm/dummy/cancel one-7 --json",
             "remotes exec vmm/dummy/cancel one-7 --help",
+            "remotes exec vmm/dummy/cancel one-7 node1 --dryrun",
+            "remotes exec vmm/dummy/cancel one-7 node1 --jornal=f",
             "remotes exec vmm/dummy/cancel one-7 -- --dry-run",
         ] {
             let error = arguments(line).unwrap_err();
@@ -78,7 +72,8 @@ mod tests {
         // What the action is to get, to the byte. Before the first argument an option is still one.
         for (line, expected) in [
             ("remotes exec vmm/dummy/cancel --dry-run one-7 node1", &["one-7", "node1"][..]),
-            ("remotes exec vmm/dummy/cancel one-7 - -x --other", &["one-7", "-", "-x", "--other"]),
+            ("remotes exec vmm/dummy/cancel one-7 - -x --", &["one-7", "-", "-x", "--"]),
+            ("remotes exec vmm/dummy/cancel -- one-7 --other", &["one-7", "--other"]),
             ("remotes exec vmm/dummy/cancel -- --dry-run node1", &["--dry-run", "node1"]),
             ("remotes exec -- vmm/dummy/cancel --dry-run", &["--dry-run"]),
             ("remotes exec vmm/dummy/cancel -- a -- --json", &["a", "--", "--json"]),

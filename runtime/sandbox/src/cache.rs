@@ -145,7 +145,12 @@ impl TrustedFolder {
     /// Reads and parses the driver's manifest.
     pub fn manifest(&self) -> Result<Manifest, CacheError> {
         let path = self.path.join(manifest::FILE);
-        let text = self.read(manifest::FILE, 64 * 1024)?;
+        let text = self.read(manifest::FILE, 64 * 1024).map_err(|error| match error {
+            CacheError::Io { path, reason } if reason.kind() == ErrorKind::NotFound => {
+                CacheError::Manifest { path, message: "not there".to_owned() }
+            }
+            error => error,
+        })?;
         Manifest::parse(&text).map_err(|message| CacheError::Manifest { path, message })
     }
 

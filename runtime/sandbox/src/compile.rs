@@ -1,9 +1,12 @@
 //! Components on their way in: encoded where they are core modules, checked, compiled.
 
 use thiserror::Error;
+use wasmparser::{Validator, WasmFeatures};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wit_component::ComponentEncoder;
+
+use crate::engine::OFFERED;
 
 /// A component larger than this is not taken (bytes). Interpreters compiled to WebAssembly have some 20 MiB.
 pub const LARGEST: usize = 64 * 1024 * 1024;
@@ -26,6 +29,12 @@ pub enum CompileError {
     /// A component that the engine refuses.
     #[error("the component is not valid: {0}")]
     Invalid(String),
+    /// A component of a WebAssembly that is not offered.
+    #[error(
+        "the component uses what is switched off for drivers: {}; have its compiler do without, or see SECURITY.md for \
+         what is off", .0.join(", ")
+    )]
+    NotOffered(Vec<String>),
 }
 
 /// The component in these bytes. A core module with embedded world, as compilers for
@@ -51,10 +60,30 @@ pub fn component(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
 
 /// Compiles a component to the code that [`crate::cache`] loads.
 pub fn precompile(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, CompileError> {
-    engine.precompile_component(component).map_err(|error| CompileError::Invalid(format!("{error:#}")))
+    engine.precompile_component(component).map_err(|error| refused(component, &error))
 }
 
 /// Compiles a component for use in this process.
 pub fn compile(engine: &Engine, component: &[u8]) -> Result<Component, CompileError> {
-    Component::from_binary(engine, component).map_err(|error| CompileError::Invalid(format!("{error:#}")))
+    Component::from_binary(engine, component).map_err(|error| refused(component, &error))
+}
+
+/// Why the engine refuses it. The engine names a proposal of WebAssembly that is off in some messages only.
+fn refused(component: &[u8], error: &wasmtime::Error) -> CompileError {
+    match not_offered(component) {
+        wanted if wanted.is_empty() => CompileError::Invalid(format!("{error:#}")),
+        wanted => CompileError::NotOffered(wanted),
+    }
+}
+
+/// The proposals without which the bytes are not valid, and with which they are, though they are not offered.
+fn not_offered(bytes: &[u8]) -> Vec<String> {
+    let valid = |features| Validator::new_with_features(features).validate_all(bytes).is_ok();
+    let offered = |name: &str| wasmtime::WasmFeatures::from_name(name).is_some_and(|it| OFFERED.contains(it));
+    if !valid(WasmFeatures::all()) {
+        return Vec::new();
+    }
+    let off = WasmFeatures::all().iter_names().filter(|(name, _)| !offered(name));
+    let wanted = off.filter(|(_, feature)| !valid(WasmFeatures::all().difference(*feature)));
+    wanted.map(|(name, _)| name.to_lowercase().replace('_', "-")).collect()
 }

@@ -6,7 +6,7 @@ use wasmtime::{Config, Engine, WasmFeatures};
 
 /// What components may use: what compilers take for granted. Everything else is surface, also what a
 /// later engine may have on by default.
-const OFFERED: WasmFeatures = WasmFeatures::COMPONENT_MODEL
+pub(crate) const OFFERED: WasmFeatures = WasmFeatures::COMPONENT_MODEL
     .union(WasmFeatures::MUTABLE_GLOBAL)
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::SIGN_EXTENSION)
@@ -15,6 +15,8 @@ const OFFERED: WasmFeatures = WasmFeatures::COMPONENT_MODEL
     .union(WasmFeatures::MULTI_VALUE)
     .union(WasmFeatures::BULK_MEMORY)
     .union(WasmFeatures::BULK_MEMORY_OPT)
+    // Sums in what initialises globals and segments: linkers write them into every module that is linked dynamically.
+    .union(WasmFeatures::EXTENDED_CONST)
     .union(WasmFeatures::FLOATS)
     .union(WasmFeatures::SIMD);
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use wasmtime::Engine;
 use wasmtime::component::{Component, types::ComponentItem};
 
-use crate::link::DRIVER_INTERFACES;
+use crate::link::{self, DRIVER_INTERFACES};
 
 /// A component's outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,6 +19,8 @@ pub struct Inspection {
     pub exports: Vec<Interface>,
     /// Whether it imports anything of WASI.
     pub wasi: bool,
+    /// What it imports and is not offered to any driver: with one of these it is not run.
+    pub not_offered: Vec<String>,
 }
 
 /// One interface.
@@ -51,6 +53,7 @@ pub fn inspect(engine: &Engine, component: &Component) -> Inspection {
         contract: found.first().map(|(_, version)| version.clone()),
         subsystems: found.into_iter().map(|(subsystem, _)| subsystem).collect(),
         wasi: imports.iter().any(|import| import.name.starts_with("wasi:")),
+        not_offered: link::not_offered(engine, component),
         imports,
         exports,
     }

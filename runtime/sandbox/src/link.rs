@@ -6,7 +6,8 @@
 use remotes_effect as values;
 use remotes_effect::{Answer, Effect};
 use thiserror::Error;
-use wasmtime::Result;
+use wasmtime::component::Component;
+use wasmtime::{Engine, Result};
 
 /// Where a component's calls go. An error ends the action.
 pub trait Port {
@@ -56,6 +57,18 @@ impl<A: Convert<B>, B, C: Convert<D>, D> Convert<(B, D)> for (A, C) {
 
 fn mismatch(asked: &str, answer: &Answer) -> wasmtime::Error {
     wasmtime::Error::msg(format!("the executor answered {answer:?} to {asked}"))
+}
+
+/// The packages whose interfaces there are for drivers: ours, and of WASI what [`crate::wasi`] has with nothing in it.
+const OFFERED: [&str; 7] =
+    ["one:driver", "wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
+
+/// What a component imports of other packages.
+pub(crate) fn not_offered(engine: &Engine, component: &Component) -> Vec<String> {
+    let ty = component.component_type();
+    let package = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
+    let imports = ty.imports(engine).map(|(name, _)| name.to_owned());
+    imports.filter(|name| !OFFERED.contains(&package(name).as_str())).collect()
 }
 
 /// A component that does not export what it is called for.

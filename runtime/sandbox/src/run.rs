@@ -6,6 +6,7 @@ use remotes_effect::deadline::Deadline;
 use remotes_effect::journal::Journal;
 use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::Limits;
+use remotes_effect::text::one_line;
 use remotes_effect::{Call, Executor, Reply};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Result, Store, Trap, UpdateDeadline};
@@ -66,6 +67,14 @@ impl Driver {
         Outcome { result, pipeline }
     }
 
+    /// Why it cannot be linked.
+    fn unlinked(&self, error: &wasmtime::Error) -> String {
+        match link::not_offered(&self.engine, &self.component) {
+            imports if imports.is_empty() => format!("{error:#}"),
+            imports => format!("it imports what no driver is offered: {}", one_line(&imports.join(", "))),
+        }
+    }
+
     fn call_in<J: Journal + Send + 'static, E: Executor + Send + 'static>(
         &self,
         store: &mut Store<State<J, E>>,
@@ -85,7 +94,7 @@ impl Driver {
         #[cfg(feature = "wasi")]
         crate::wasi::link(&mut linker, &self.engine, &self.component)
             .map_err(|error| unsuitable(format!("{error:#}")))?;
-        let prepared = linker.instantiate_pre(&self.component).map_err(|error| unsuitable(format!("{error:#}")))?;
+        let prepared = linker.instantiate_pre(&self.component).map_err(|error| unsuitable(self.unlinked(&error)))?;
         let exported = DRIVER_INTERFACES.iter().find(|(name, _)| *name == subsystem).map(|(_, full)| *full);
         let interface = exported
             .and_then(|full| self.component.get_export_index(None, full))

@@ -82,7 +82,8 @@ fn whatever_is_listed_is_also_json() {
     let both = ["vmm/dummy", "vmm/kvm"];
     let drivers = ["--driver", "vmm/dummy", "--driver", "vmm/kvm"];
     assert_eq!(names(&json(&[&["tree", "install", &tree][..], &drivers].concat(), 0)), both);
-    let listed = json(&["list", "--tree", &tree], 0);
+    let listed = json(&["list", &tree], 0);
+    assert_eq!((listed[0]["ready"].as_bool(), &listed), (Some(true), &json(&["list", "--tree", &tree], 0)));
     assert_eq!(names(&listed), both);
     assert!(listed[1]["actions"].as_array().unwrap().iter().any(|action| action == "deploy"));
     assert_eq!(json(&["tree", "verify", &tree], 0).as_array().unwrap().len(), 5);
@@ -279,6 +280,15 @@ fn what_is_wrong_is_said_once() {
     fs::remove_file(&code).unwrap();
     says(&reboot, &format!("{}: not there, though driver.toml names it; install the driver again", code.display()));
     let policy = root.join("etc/vmm/dummy/policy.toml");
+    // What the parser has to say is one line, too, for oned's log.
+    fs::write(&policy, "schema = 1\n\n[limits]\nmemory = 3\n").unwrap();
+    let outcome = Outcome::of(remotes().args(reboot), "");
+    let start =
+        format!("remotes: policy {}: line 4, column 1: unknown field `memory`, expected one of", policy.display());
+    assert!(outcome.code == 1 && outcome.stderr.starts_with(&start), "{outcome:?}");
+    assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+    let outcome = Outcome::of(remotes().args(["policy", "explain", "vmm/nope", "--tree", tree]), "");
+    assert!(outcome.code == 1 && outcome.says("no driver vmm/nope in") && outcome.says("vmm/dummy"), "{outcome:?}");
     fs::remove_file(&policy).unwrap();
     says(&reboot, &format!("policy {}: No such file or directory (os error 2)", policy.display()));
 }
@@ -296,9 +306,17 @@ fn wrong_usage_is_told_apart_from_failure() {
         (&["exec", "vmm/kvm/"], 2),
         (&["exec", "/nonexistent/vmm/kvm/deploy"], 2),
         (&["exec", "--tree", "/", "/etc/passwd"], 2),
-        (&["exec", "--dry-run", "--journal", "x", "vmm/kvm/deploy"], 2),
+        (&["exec", "--dry-run", "--record", "x", "vmm/kvm/deploy"], 2),
+        (&["exec", "--component", "x", "vmm/kvm/deploy"], 2),
+        (&["exec", "--policy", "x", "vmm/kvm/deploy"], 2),
+        (&["exec", "--component", "x", "--policy", "x", "./deploy"], 2),
+        (&["exec", "--component", "x", "--policy", "/nonexistent", "vmm/kvm/cancel", "one-7", "node1"], 1),
         (&["exec", "--json", "vmm/kvm/deploy"], 2),
         (&["exec", "vmm/kvm/cancel", "one-7", "--dry-run"], 2),
+        (&["exec", "vmm/kvm/cancel", "one-7", "--dryrun"], 2),
+        (&["list", "--tree", "x", "y"], 2),
+        (&["list", "/nonexistent"], 1),
+        (&["policy", "explain", "/none/policy.toml"], 1),
         (&["--json", "replay", "/nonexistent", "/nonexistent"], 2),
         (&["--json", "completions", "bash"], 2),
         (&["tree", "precompile"], 2),

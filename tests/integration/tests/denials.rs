@@ -93,6 +93,7 @@ fn daemons() {
         |policy| drop(policy.remove("configuration")),
         || {
             denied(&scene, "reboot", &guest, "", "libvirt.reboot", "libvirt URI qemu:///system: granted are");
+            denied(&scene, "reboot", &guest, "", "libvirt.reboot", "it is the default, since no file under");
         },
     );
     scene.does("cancel", &guest);

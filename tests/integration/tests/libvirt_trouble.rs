@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::os::unix::net::UnixListener;
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -133,7 +134,8 @@ fn a_hung_daemon_ends_every_action_at_its_deadline() {
     for (action, (outcome, time)) in outcomes {
         let code = if matches!(action, "deploy" | "shutdown") { 255 } else { 1 };
         outcome.failed(code);
-        assert!(outcome.says("gave no answer in time"), "{action}: {outcome:?}");
+        let whom = format!("libvirt at {} gave no answer within the action's {LIMIT} s", scene.libvirt.uri());
+        assert!(outcome.says(&whom) && outcome.says("limits.time-seconds"), "{action}: {outcome:?}");
         assert!(time >= Duration::from_secs(LIMIT) && time < TOO_LONG, "{action}: {time:?}");
     }
     scene.until_quiet();
@@ -141,6 +143,21 @@ fn a_hung_daemon_ends_every_action_at_its_deadline() {
     // What was asked for and never answered may have happened since; the undo sees to it.
     scene.does("cancel", &guest);
     assert_eq!(scene.domains(), Vec::<String>::new());
+}
+
+/// Nothing of an action that is killed stays, also while the daemon holds it.
+#[test]
+fn a_killed_action_leaves_no_process_at_a_hung_daemon() {
+    let scene = Scene::new();
+    let guest = scene.guest(7);
+    scene.libvirt.signal(Signal::STOP).unwrap();
+    let mut command = scene.command("reboot", &guest);
+    let mut action = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until_one_names(&[scene.tree.path("bin/remotes-libvirt").to_str().unwrap(), scene.libvirt.uri()]);
+    action.kill().unwrap();
+    action.wait().unwrap();
+    scene.until_quiet();
+    scene.libvirt.signal(Signal::CONT).unwrap();
 }
 
 #[test]
@@ -160,7 +177,8 @@ fn a_hung_qemu_and_a_killed_server_are_one_clear_error() {
     limit(&scene, LIMIT);
     let outcome = in_mid(&scene, &guest, "reset", "libvirt.reset", || {});
     outcome.failed(1);
-    assert!(outcome.says("gave no answer in time; whether it happened is not known"), "{outcome:?}");
+    assert!(outcome.says("gave no answer within the action's 3 s (limits.time-seconds"), "{outcome:?}");
+    assert!(outcome.says("whether it happened is not known"), "{outcome:?}");
     let outcome = in_mid(&scene, &guest, "save", "libvirt.save", || {});
     outcome.failed(1);
     qemu.signal(Signal::CONT);

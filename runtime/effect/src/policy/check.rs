@@ -54,10 +54,9 @@ impl Policy {
             },
             Effect::Libvirt(libvirt) => match &self.libvirt {
                 Some(grant) => grant.check(libvirt, &self.paths),
-                None => Err(Failure::denied(format!(
-                    "{}: the driver's policy grants no hypervisor; a table [libvirt] would",
-                    effect.name()
-                ))),
+                None => {
+                    Err(Failure::denied("the driver's policy grants no hypervisor; a table [libvirt] would".to_owned()))
+                }
             },
         }
         .map_err(|failure| Failure { message: format!("{}: {}", effect.name(), failure.message), ..failure })

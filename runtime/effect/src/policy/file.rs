@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::{LibvirtGrant, Policy, SCHEMA, normalized};
 use crate::network::names;
+use crate::text::toml_problem;
 
 /// The subsystem whose actions have hooks.
 const HOOKED: &str = "vnm";
@@ -67,10 +68,8 @@ impl Policy {
 
     /// Parses and checks the text of a file; `file` is for messages.
     pub fn parse(text: &str, file: &Path) -> Result<Self, PolicyError> {
-        let policy: Self = toml::from_str(text).map_err(|error| PolicyError::Syntax {
-            file: file.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
-        })?;
+        let policy: Self = toml::from_str(text)
+            .map_err(|error| PolicyError::Syntax { file: file.to_owned(), message: toml_problem(text, &error) })?;
         policy.validate().map_err(|message| PolicyError::Meaning { file: file.to_owned(), message })?;
         Ok(policy)
     }

@@ -38,6 +38,11 @@ impl PathGrants {
     /// The innermost granted folder that holds the path, its access, and the path's components below
     /// it. Compared component by component: `/datastores/10` does not hold `/datastores/100`.
     pub fn find(&self, path: &str) -> Result<(&str, Access, Vec<String>), Failure> {
+        self.find_for(path, Access::ReadOnly)
+    }
+
+    /// The same; the denial names the grant that `wanted` needs.
+    fn find_for(&self, path: &str, wanted: Access) -> Result<(&str, Access, Vec<String>), Failure> {
         let components = normalized(path)?;
         let mut best: Option<(&str, Access, usize)> = None;
         for (folder, access) in &self.0 {
@@ -49,10 +54,7 @@ impl PathGrants {
         }
         match best {
             Some((folder, access, length)) => Ok((folder, access, components[length..].to_vec())),
-            None => Err(Failure::denied(format!(
-                "{path}: not below a granted folder; `{} = \"…\"` under [paths] in the driver's policy would allow it",
-                quoted(&parent(&components))
-            ))),
+            None => Err(ungranted(path, &components, wanted)),
         }
     }
 
@@ -69,7 +71,7 @@ impl PathGrants {
 
     /// Whether others may be given `path`, to use it this way: a granted folder itself, too, which they cannot remove.
     pub fn lend(&self, path: &str, wanted: Access) -> Result<(), Failure> {
-        let (folder, access, _) = self.find(path)?;
+        let (folder, access, _) = self.find_for(path, wanted)?;
         if access < wanted {
             return Err(Failure::denied(format!(
                 "{path}: {} is granted read-only; `{} = \"rw\"` under [paths] in the driver's policy would allow it",
@@ -81,13 +83,24 @@ impl PathGrants {
     }
 }
 
-fn quoted(folder: &str) -> String {
-    format!("\"{}\"", crate::text::one_line(folder).replace('"', "\\\""))
+/// A folder is what can be granted, so the line allows more than was asked for.
+fn ungranted(path: &str, components: &[String], wanted: Access) -> Failure {
+    let above = &components[..components.len().saturating_sub(1)];
+    let path = crate::text::one_line(path);
+    if above.is_empty() {
+        return Failure::denied(format!("{path}: not below a granted folder, and the root folder cannot be granted"));
+    }
+    let folder = format!("/{}", above.join("/"));
+    let (line, access) = (quoted(&folder), wanted.name());
+    Failure::denied(format!(
+        "{path}: not below a granted folder; `{line} = \"{access}\"` under [paths] in the driver's policy would allow it, \
+         and the same for all else below {}",
+        crate::text::one_line(&folder)
+    ))
 }
 
-fn parent(components: &[String]) -> String {
-    let above = &components[..components.len().saturating_sub(1)];
-    format!("/{}", above.join("/"))
+fn quoted(folder: &str) -> String {
+    format!("\"{}\"", crate::text::one_line(folder).replace('"', "\\\""))
 }
 
 /// The components of an absolute path; repeated and trailing slashes and `.` do not count.
@@ -137,6 +150,27 @@ mod tests {
     /// The path's steps, without what means nothing; `..` does.
     fn steps(path: &[u8]) -> Vec<&[u8]> {
         path.split(|byte| *byte == b'/').filter(|step| !matches!(*step, b"" | b".")).collect()
+    }
+
+    #[test]
+    fn a_denial_names_the_grant_that_is_needed() {
+        let grants = PathGrants([("/srv".to_owned(), Access::ReadOnly)].into());
+        let denial = |path, wanted| grants.lend(path, wanted).map_err(|failure| failure.message).err();
+        let says = |folder: &str, access: &str| {
+            format!(
+                "not below a granted folder; `\"{folder}\" = \"{access}\"` under [paths] in the driver's policy would \
+                 allow it, and the same for all else below {folder}"
+            )
+        };
+        assert_eq!(denial("/etc/shadow", Access::ReadOnly), Some(format!("/etc/shadow: {}", says("/etc", "ro"))));
+        assert_eq!(denial("/var/a/b", Access::ReadWrite), Some(format!("/var/a/b: {}", says("/var/a", "rw"))));
+        let root = "/x: not below a granted folder, and the root folder cannot be granted";
+        assert_eq!(denial("/x", Access::ReadWrite).as_deref(), Some(root));
+        assert_eq!(denial("/srv/x", Access::ReadOnly), None);
+        // The line is one that a policy can have.
+        let line = says("/etc", "ro");
+        let line = line.split('`').nth(1).unwrap_or_default();
+        assert!(toml::from_str::<PathGrants>(line).is_ok(), "{line}");
     }
 
     proptest! {

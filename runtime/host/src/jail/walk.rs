@@ -205,7 +205,8 @@ impl<'a> Walk<'a> {
             None => format!("leads to {}", shown(absolute(names))),
         };
         Failure::denied(format!(
-            "{}: {way}, outside the granted folders; `\"{grant}\" = \"…\"` under [paths] in the driver's policy would allow it",
+            "{}: {way}, outside the granted folders; `\"{grant}\" = \"ro\"` under [paths] in the driver's policy would allow to \
+             read it, \"rw\" to change it",
             shown(self.path)
         ))
     }

@@ -42,11 +42,18 @@ impl Libvirt {
         policy: &Arc<Policy>,
         deadline: Deadline,
     ) -> Result<Self, Failure> {
-        let uri = configuration.variable(KEY)?.filter(|uri| !uri.is_empty()).unwrap_or_else(|| DEFAULT.to_owned());
+        let configured = configuration.variable(KEY)?.filter(|uri| !uri.is_empty());
+        let origin = match &configured {
+            Some(_) => format!("{KEY} in a file under `configuration` in the driver's policy"),
+            None => format!("the default, since no file under `configuration` in the driver's policy sets {KEY}"),
+        };
+        let uri = configured.unwrap_or_else(|| DEFAULT.to_owned());
         let grant = policy.libvirt.as_ref().ok_or_else(|| {
             Failure::denied("the driver's policy grants no hypervisor; a table [libvirt] would".to_owned())
         })?;
-        grant.check_uri(&uri)?;
+        grant
+            .check_uri(&uri)
+            .map_err(|failure| Failure { message: format!("{}; it is {origin}", failure.message), ..failure })?;
         if uri.starts_with('-') || uri.chars().any(char::is_control) {
             return Err(Failure::invalid(format!("{KEY} = {}: is no URI", shown(&uri))));
         }
@@ -59,7 +66,7 @@ impl Libvirt {
         command.arg(&uri);
         let name = format!("the libvirt server {}", shown(program));
         let local = uri.split_once("://").is_some_and(|(_, rest)| rest.starts_with('/'));
-        let server = Connection::new(name, command, policy.clone(), deadline);
+        let server = Connection::new(name, command, policy.clone(), deadline).to(format!("libvirt at {}", shown(&uri)));
         Ok(Self { server, policy: policy.clone(), local })
     }
 

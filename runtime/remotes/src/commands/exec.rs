@@ -1,6 +1,8 @@
 //! `remotes exec`: one action as oned would call it, with a plan, a journal or a recording if wanted.
 
-use std::fmt::Write as _;
+mod component;
+mod plan;
+
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -8,16 +10,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use remotes_action::prepare::{PrepareError, Prepared, prepare, standard_input};
-use remotes_action::run::{emit, journal_lines, machine, policy_journal, printed, run as call};
-use remotes_action::tree::{Identity, Tree};
-use remotes_effect::Effect;
-use remotes_effect::journal::{Lines, Nothing, summary};
+use remotes_action::run::{dry_journal_lines, emit, journal_lines, machine, policy_journal, printed, run as call};
+use remotes_action::tree::{Identity, IdentityError, Tree};
+use remotes_effect::journal::Lines;
 use remotes_effect::recording::{End, Recorder};
-use remotes_effect::text::one_line;
-use remotes_simulation::{Plan, describe};
-use serde_json::json;
 
-use super::find_tree;
+use super::{find_tree, our_tree};
 use crate::cli::Exec;
 use crate::output;
 use crate::usage::{Usage, check_arguments};
@@ -26,15 +24,21 @@ pub fn run(arguments: &Exec, json: bool) -> Result<ExitCode> {
     check_arguments(arguments, &std::env::args_os().collect::<Vec<_>>())?;
     let (tree, identity) = locate(arguments)?;
     let stdin = standard_input()?;
-    let prepared = prepare(&tree, &identity, &arguments.arguments, &stdin).map_err(|error| match error {
-        PrepareError::Convention(error) => Usage::error(error.to_string()),
-        error => error.into(),
-    })?;
+    let argv = &arguments.arguments;
+    let prepared = match (&arguments.component, &arguments.policy) {
+        (Some(component), Some(policy)) => component::prepare(component, policy, &identity, argv, &stdin),
+        _ => prepare(&tree, &identity, argv, &stdin).map_err(|error| match error {
+            PrepareError::Convention(error) => Usage::error(error.to_string()),
+            error => error.into(),
+        }),
+    }?;
     if arguments.dry_run {
-        return plan(&tree, &identity, &prepared, json);
+        let lines =
+            arguments.journal.as_deref().map(|path| lines_in(path, &identity, dry_journal_lines)).transpose()?;
+        return plan::run(&tree, &identity, &prepared, lines, json);
     }
     let lines = policy_journal(&prepared.policy, &identity);
-    let more_lines = arguments.journal.as_deref().map(|path| lines_in(path, &identity)).transpose()?;
+    let more_lines = arguments.journal.as_deref().map(|path| lines_in(path, &identity, journal_lines)).transpose()?;
     let recorder = arguments.record.as_deref().map(|path| recorder(path, &identity, &prepared)).transpose()?;
     let journal = ((lines, more_lines), recorder);
     let outcome = call(&prepared, journal, machine(&tree, &identity, &prepared));
@@ -52,6 +56,15 @@ pub fn run(arguments: &Exec, json: bool) -> Result<ExitCode> {
 /// The tree and the action. A path names both; three names are looked for in the tree that is meant.
 fn locate(arguments: &Exec) -> Result<(Tree, Identity)> {
     let text = &arguments.action;
+    if arguments.component.is_some() {
+        let identity = text.parse().map_err(|error: IdentityError| Usage::error(error.to_string()))?;
+        let tree = match &arguments.tree.tree {
+            Some(dir) => our_tree(dir)?,
+            // The programs that serve effects lie beside this one.
+            None => Tree::of_program().context("cannot find this program's own folder")?,
+        };
+        return Ok((tree, identity));
+    }
     if let Ok(identity) = text.parse() {
         return Ok((find_tree(&arguments.tree)?, identity));
     }
@@ -82,10 +95,9 @@ fn locate(arguments: &Exec) -> Result<(Tree, Identity)> {
 }
 
 /// The journal that is asked for beside the policy's.
-fn lines_in(path: &Path, identity: &Identity) -> Result<Lines> {
+fn lines_in(path: &Path, identity: &Identity, lines: fn(File, &Path, &Identity) -> Lines) -> Result<Lines> {
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    let file = file.with_context(|| format!("journal {}", path.display()))?;
-    Ok(journal_lines(file, path, identity))
+    Ok(lines(file.with_context(|| format!("journal {}", path.display()))?, path, identity))
 }
 
 fn recorder(path: &Path, identity: &Identity, prepared: &Prepared) -> Result<Recorder> {
@@ -98,37 +110,9 @@ fn recorder(path: &Path, identity: &Identity, prepared: &Prepared) -> Result<Rec
         .with_context(|| format!("recording {}: expected a file that does not exist yet", path.display()))?;
     let driver = format!("{}/{}", identity.subsystem, identity.driver);
     let Prepared { manifest, call, policy, .. } = prepared;
-    Recorder::new(file, &driver, &manifest.component, call, &policy.limits).with_context(|| path.display().to_string())
-}
-
-/// Lists what the action would change.
-fn plan(tree: &Tree, identity: &Identity, prepared: &Prepared, json: bool) -> Result<ExitCode> {
-    let machine = machine(tree, identity, prepared);
-    let executor = Plan::new(machine);
-    let outcome = call(prepared, Nothing, executor);
-    let steps = outcome.pipeline.executor.steps();
-    let failure = match &outcome.result {
-        Ok(reply) => reply.failure().map(ToString::to_string),
-        Err(error) => Some(error.to_string()),
-    };
-    if json {
-        let steps: Vec<_> = steps
-            .iter()
-            .map(
-                |effect: &Effect| json!({ "name": effect.name(), "effect": summary(effect), "text": describe(effect) }),
-            )
-            .collect();
-        output::print_json(&json!({ "action": identity.to_string(), "steps": steps, "failure": failure }))?;
-    } else {
-        let mut text = format!("{identity} would, after looking at this machine:\n");
-        for (number, effect) in steps.iter().enumerate() {
-            writeln!(text, "{:>4}  {}", number + 1, one_line(&describe(effect)))?;
-        }
-        match &failure {
-            Some(failure) => writeln!(text, "and would fail: {}", one_line(failure))?,
-            None => writeln!(text, "{} changes; none was made", steps.len())?,
-        }
-        output::print(text)?;
-    }
-    Ok(if failure.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let recorder = Recorder::new(file, &driver, &manifest.component, call, &policy.limits);
+    recorder.with_context(|| path.display().to_string()).inspect_err(|_| {
+        // It is ours and holds nothing; left there, it would be in the way of the next try.
+        let _ = std::fs::remove_file(path);
+    })
 }

@@ -61,6 +61,10 @@ fn in_words(report: &Report) -> Result<String, std::fmt::Error> {
     }
     let wasi = if inspection.wasi { "imported; it gets one with nothing in it" } else { "not imported" };
     writeln!(out, "WASI       {wasi}")?;
+    if !inspection.not_offered.is_empty() {
+        let imports = one_line(&inspection.not_offered.join(", "));
+        writeln!(out, "cannot run it imports what no driver is offered: {imports}")?;
+    }
     for (title, interfaces) in [("imports", &inspection.imports), ("exports", &inspection.exports)] {
         writeln!(out, "{title}")?;
         for Interface { name, functions } in interfaces {

@@ -8,7 +8,7 @@ use remotes_sandbox::cache;
 use serde::Serialize;
 
 use super::{act_as_owner, find_tree, installed};
-use crate::cli::InTree;
+use crate::cli::{InTree, List};
 use crate::output;
 
 #[derive(Serialize)]
@@ -23,8 +23,9 @@ struct Row {
     state: String,
 }
 
-pub fn run(arguments: &InTree, json: bool) -> Result<ExitCode> {
-    let tree = find_tree(arguments)?;
+pub fn run(arguments: &List, json: bool) -> Result<ExitCode> {
+    let named = arguments.dir.as_ref().or(arguments.tree.tree.as_ref());
+    let tree = find_tree(&InTree { tree: named.cloned() })?;
     act_as_owner(tree.root())?;
     let mut rows = Vec::new();
     for (subsystem, name) in installed(&tree)? {

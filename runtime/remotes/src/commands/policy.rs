@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use remotes_action::prepare::missing;
 use remotes_action::run::journal_problem;
 use remotes_effect::policy::{GrantedNetwork, Limits, Pattern, Policy, PolicyError};
 use serde_json::json;
@@ -21,15 +22,24 @@ pub fn run(command: &cli::Policy, json: bool) -> Result<ExitCode> {
         cli::Policy::Check { file } => check(file, json),
         cli::Policy::Explain { driver, tree } => {
             let file = match Path::new(driver) {
-                path if path.is_file() => path.to_owned(),
+                path if path.is_file() || looks_like_file(driver) => path.to_owned(),
                 _ => {
                     let (subsystem, name) = driver_name(driver)?;
-                    find_tree(tree)?.policy(&subsystem, &name)
+                    let tree = find_tree(tree)?;
+                    if let Some(missing) = missing(&tree, &subsystem, &name) {
+                        return Err(missing.into());
+                    }
+                    tree.policy(&subsystem, &name)
                 }
             };
             explain(&file, json)
         }
     }
+}
+
+/// A path that leads nowhere is not a driver's name that is wrong.
+fn looks_like_file(text: &str) -> bool {
+    text.starts_with(['/', '.']) || text.ends_with(".toml")
 }
 
 fn check(file: &Path, json: bool) -> Result<ExitCode> {
@@ -87,10 +97,16 @@ fn in_words(file: &Path, policy: &Policy) -> Result<String, std::fmt::Error> {
     }
     network(&mut out, policy)?;
     writeln!(out, "\nfolders")?;
+    if policy.paths.0.is_empty() {
+        writeln!(out, "  none")?;
+    }
     for (folder, access) in &policy.paths.0 {
         writeln!(out, "  {}  {folder}", access.name())?;
     }
     writeln!(out, "\ntools")?;
+    if policy.tools.is_empty() {
+        writeln!(out, "  none")?;
+    }
     for (name, tool) in &policy.tools {
         writeln!(out, "  {name}  {}{}", tool.path, if tool.sudo { ", as root through sudo" } else { "" })?;
         for arguments in &tool.arguments {

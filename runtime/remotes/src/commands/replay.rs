@@ -14,7 +14,9 @@ use remotes_effect::journal::Journal;
 use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::{Limits, Policy};
 use remotes_effect::recording::{Divergence, End, Recording, Replay};
+use remotes_effect::text::one_line;
 use remotes_effect::{Answer, Effect, log};
+use remotes_sandbox::cache::digest;
 use remotes_sandbox::inspect::inspect;
 use remotes_sandbox::{Driver, RunError};
 
@@ -34,7 +36,7 @@ pub fn run(arguments: &cli::Replay) -> Result<ExitCode> {
     let limits = header.limits.unwrap_or_default();
     let time = end.as_ref().and_then(|end| ended_by_time(end, &limits, call.action()));
 
-    let driver = driver(&arguments.component, &limits, call.subsystem(), &header.driver)?;
+    let (driver, digest) = driver(&arguments.component, &limits, call.subsystem(), &header.driver)?;
     // Nothing is carried out, and what the policy denied then is among the recorded answers.
     let deadline = Deadline::after(limits.time(call.action()));
     let policy = Arc::new(Policy { limits, ..Policy::default() });
@@ -56,14 +58,25 @@ pub fn run(arguments: &cli::Replay) -> Result<ExitCode> {
     match problem(divergence, end, &replayed) {
         None => Ok(ExitCode::from(printed.code)),
         Some(problem) => {
-            output::complain(&problem);
+            // The most likely reason: for a driver's author a newer build, otherwise a mistake.
+            let other = match digest == header.component {
+                true => String::new(),
+                false => format!("; {}", another(&header.driver, &header.component, &digest)),
+            };
+            output::complain(&format!("{problem}{other}"));
             Ok(ExitCode::from(DIFFERS))
         }
     }
 }
 
-/// The component, which has to be a driver of this subsystem, as the recorded one is.
-fn driver(component: &Path, limits: &Limits, subsystem: &str, recorded: &str) -> Result<Driver> {
+/// That this component is not the one which was recorded.
+fn another(driver: &str, recorded: &str, this: &str) -> String {
+    let short = |digest: &str| one_line(&digest.chars().take(12).collect::<String>());
+    format!("it was recorded with another component: {} {}, this is {}", one_line(driver), short(recorded), short(this))
+}
+
+/// The component, which has to be a driver of this subsystem, as the recorded one is; and its digest.
+fn driver(component: &Path, limits: &Limits, subsystem: &str, recorded: &str) -> Result<(Driver, String)> {
     let name = component.display().to_string();
     let compiled = compile::component(&compile::read(component)?).with_context(|| name.clone())?;
     let engine = remotes_sandbox::engine(limits)?;
@@ -73,7 +86,7 @@ fn driver(component: &Path, limits: &Limits, subsystem: &str, recorded: &str) ->
         let found = if subsystems.is_empty() { "no driver".to_owned() } else { subsystems.join(", ") };
         bail!("{name}: expected a driver of {subsystem}, as {recorded} is; it is one of: {found}");
     }
-    Ok(Driver::new(engine, loaded))
+    Ok((Driver::new(engine, loaded), digest(&compiled.component)))
 }
 
 /// What is otherwise than recorded.

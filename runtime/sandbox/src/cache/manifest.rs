@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use remotes_effect::text::toml_problem;
 use serde::{Deserialize, Serialize};
 
 /// The manifest's file name.
@@ -62,7 +63,8 @@ pub struct Manifest {
 impl Manifest {
     /// Parses the file's bytes.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let manifest: Self = toml::from_slice(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+        let manifest: Self = toml::from_str(text).map_err(|error| toml_problem(text, &error))?;
         // Names of files are made of them.
         let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         for digest in manifest.precompiled.values().chain([&manifest.component]) {

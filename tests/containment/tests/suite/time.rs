@@ -172,7 +172,11 @@ pub fn hypervisor() {
     let before = grounds.snapshot();
     let ended = Trial::of(HYPERVISOR).granting(LIBVIRT).milliseconds(500);
     let ended = ended.made(|policy, deadline| grounds.machine(policy, deadline));
-    assert_late(&ended, "libvirt.find", "the libvirt server");
+    assert_late(
+        &ended,
+        "libvirt.find",
+        "libvirt at qemu:///system gave no answer within the action's 1 s (limits.time-seconds",
+    );
     assert_eq!(grounds.snapshot(), before);
 }
 

@@ -91,7 +91,7 @@ pub fn wasi_unknown() {
 
 #[test]
 pub fn wasi_http() {
-    unsuitable(WASI_HTTP, "wasi:http/outgoing-handler");
+    unsuitable(WASI_HTTP, "it imports what no driver is offered: wasi:http/outgoing-handler");
 }
 
 fn unsuitable(guest: Guest, words: &str) {
