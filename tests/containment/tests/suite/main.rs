@@ -9,6 +9,7 @@ mod code;
 mod common;
 mod domains;
 mod images;
+mod installed;
 mod limits;
 mod links;
 mod mutations;

@@ -84,6 +84,9 @@ fn keep_file(path: &Path, kept: &Path) -> io::Result<()> {
     if place::link(kept, |beside| fs::hard_link(path, beside)).is_ok() {
         return Ok(());
     }
+    if !present.is_file() {
+        return Err(io::Error::other("it is no file, and cannot be linked"));
+    }
     let mut file = File::open(path)?;
     place::written(kept, |copy| {
         io::copy(&mut file, copy)?;
