@@ -13,8 +13,18 @@ pub fn text_or(key: &str, default: &str) -> Result<String, Failure> {
     Ok(text(key)?.unwrap_or_else(|| default.to_owned()))
 }
 
-/// Whether a key is `yes`, in any case of letters.
+/// Whether a key is `yes`, as the shell compares it: in small letters. Where it is meant to be but is not
+/// written so, a warning says it.
 pub fn yes(key: &str) -> Result<bool, Failure> {
+    let Some(value) = text(key)? else { return Ok(false) };
+    if value != "yes" && value.trim().eq_ignore_ascii_case("yes") {
+        warning!("{key}={value} counts as no: only `yes` in small letters is one");
+    }
+    Ok(value == "yes")
+}
+
+/// Whether a key is `yes` in any case of letters, where a stock script in Ruby asks.
+pub fn yes_in_any_case(key: &str) -> Result<bool, Failure> {
     Ok(text(key)?.is_some_and(|value| value.eq_ignore_ascii_case("yes")))
 }
 

@@ -33,7 +33,26 @@ pub fn target(path: &str) -> Result<Option<String>, Failure> {
     }
     let link = filesystem::read_link(&at(path))?;
     let target = if link.starts_with('/') { link } else { format!("{}/{link}", parent(path)) };
+    let target = if has_dots(&target) { plain(&target) } else { target };
     Ok(kind(&target)?.map(|_| target))
+}
+
+fn has_dots(path: &str) -> bool {
+    path.split('/').any(|part| matches!(part, "." | ".."))
+}
+
+/// An absolute path without `.` and `..`, as it is written: what is at that path, and whether it may be used, is
+/// the policy's to judge.
+fn plain(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
 }
 
 fn kind(path: &str) -> Result<Option<Kind>, Failure> {

@@ -5,6 +5,8 @@ use remotes_sdk::wait::retry_when;
 use remotes_sdk::xml::Document;
 use remotes_sdk::{Failure, FailureKind, Node, here};
 
+use crate::metadata;
+
 /// The domain while it is active; none when libvirt says that it is not. A failure is neither: a lost
 /// connection must not pass for a domain that is gone.
 pub fn active(id: &str) -> Result<Option<Domain>, Failure> {
@@ -52,6 +54,13 @@ pub fn passing(failure: &Failure) -> bool {
     !matches!(failure.kind, Denied | Invalid | NotFound | Unsupported)
 }
 
+/// The folder that oned notes. Metadata of others, which a template may bring along, come after its own.
+fn directory(domain: &Document<'_>) -> Option<String> {
+    let all = domain.elements("metadata/vm");
+    let own = all.iter().find(|vm| vm.namespace() == Some(metadata::URI));
+    own.or(all.first())?.text("system_datastore").map(|folder| folder.trim().to_owned())
+}
+
 /// What a domain's description says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -73,7 +82,7 @@ impl Facts {
         let text = |path| domain.text(path).map(|text| text.trim().to_owned());
         Self {
             uuid: text("uuid"),
-            directory: text("metadata/vm/system_datastore"),
+            directory: directory(domain),
             emulated_tpm: domain
                 .elements("devices/tpm/backend")
                 .iter()

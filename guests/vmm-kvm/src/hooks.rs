@@ -6,15 +6,29 @@ use remotes_sdk::{Failure, FailureKind};
 
 use crate::tool;
 
-/// Calls the hook of the system datastore's transfer driver; none where it has none.
-pub fn call(action: &str, hook: &str, arguments: [&str; 5]) -> Result<Option<bool>, Failure> {
-    if action.trim().is_empty() {
-        return Ok(None);
+/// The hook of an action's document.
+pub struct Hook<'a> {
+    /// the system datastore's transfer driver; none where there is none to ask
+    driver: Option<String>,
+    action: &'a str,
+}
+
+impl<'a> Hook<'a> {
+    /// Reads the document.
+    pub fn of(action: &'a str) -> Result<Self, Failure> {
+        let driver = match action.trim().is_empty() {
+            true => None,
+            false => Action::parse(action)?.text("DATASTORE/TM_MAD").map(str::to_owned),
+        };
+        Ok(Self { driver, action })
     }
-    let data = Action::parse(action)?;
-    let Some(driver) = data.text("DATASTORE/TM_MAD") else { return Ok(None) };
-    match tool::run(&format!("{hook}.{driver}"), &arguments.map(str::to_owned), action) {
-        Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
-        other => other,
+
+    /// Calls the transfer driver's hook of this name; none where it has none.
+    pub fn call(&self, hook: &str, arguments: [&str; 5]) -> Result<Option<bool>, Failure> {
+        let Some(driver) = &self.driver else { return Ok(None) };
+        match tool::run(&format!("{hook}.{driver}"), &arguments.map(str::to_owned), self.action) {
+            Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+            other => other,
+        }
     }
 }

@@ -1,24 +1,33 @@
 //! Memory compaction of a host, before a virtual machine needs large pages or after one has gone.
 
-use remotes_sdk::{Explain, Node, here, settings};
+use remotes_sdk::{Explain, Failure, Node, here, settings};
 
 use crate::tool;
 
 /// As `CLEANUP_MEMORY_ON_START` has it. Never fatal.
 pub fn compact_on_start() {
-    compact(&here(), "CLEANUP_MEMORY_ON_START");
+    compact_before_arrival(&here());
+}
+
+/// The same on any machine. Never fatal.
+pub fn compact_before_arrival(on: &Node) {
+    compact(on, settings::yes("CLEANUP_MEMORY_ON_START"));
 }
 
 /// As `CLEANUP_MEMORY_ON_STOP` has it. Never fatal.
 pub fn compact_on_stop() {
-    compact(&here(), "CLEANUP_MEMORY_ON_STOP");
+    compact(&here(), settings::yes("CLEANUP_MEMORY_ON_STOP"));
 }
 
-/// As this key has it, on any machine. Never fatal.
-pub fn compact(on: &Node, key: &str) {
+/// The same on the host that a machine has left; the stock script of a migration takes any letters. Never fatal.
+pub fn compact_on_leave(on: &Node) {
+    compact(on, settings::yes_in_any_case("CLEANUP_MEMORY_ON_STOP"));
+}
+
+fn compact(on: &Node, wanted: Result<bool, Failure>) {
     let arguments = ["vm.drop_caches=3", "vm.compact_memory=1"].map(str::to_owned);
     // sudo permits exactly this line.
-    let compact = || match settings::yes(key)? {
+    let compact = || match wanted? {
         true => tool::run_on(on, "sysctl", &arguments, "").map(drop),
         false => Ok(()),
     };

@@ -4,7 +4,8 @@ use remotes_sdk::libvirt::{self, Scope};
 use remotes_sdk::xml::{Document, escape};
 use remotes_sdk::{Failure, FailureKind, Node, clean, settings};
 
-const URI: &str = "http://opennebula.org/xmlns/libvirt/1.0";
+/// oned's namespace.
+pub const URI: &str = "http://opennebula.org/xmlns/libvirt/1.0";
 
 /// The element of oned's namespace, as libvirt hands it out: without a prefix.
 pub struct Metadata {

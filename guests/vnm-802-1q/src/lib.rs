@@ -7,7 +7,6 @@ use remotes_sdk::{Failure, Vnm, locks};
 use vnm_common::device::{self, Device};
 use vnm_common::groups::{self, Mode, Scope};
 use vnm_common::host::{Host, bridge_of};
-use vnm_common::taps::Taps;
 use vnm_common::trunk::{self, Trunk};
 use vnm_common::{bandwidth, functions, hooks, silent, update};
 
@@ -24,10 +23,7 @@ impl Vnm for Vlan {
 
     fn post(vm: String, deploy_id: String, host: String) -> Result<String, Failure> {
         let machine = Vm::parse(&vm)?;
-        if machine.nics_of(Self::DRIVER).any(|nic| !Trunk::customers(nic).is_empty()) {
-            let taps = Taps::find(&machine, &deploy_id);
-            trunk::filter(&machine, Self::DRIVER, Self::LOCK, &taps, Trunk::customers, device::name)?;
-        }
+        trunk::filter(&machine, Self::DRIVER, Self::LOCK, &deploy_id, Trunk::customers, device::name)?;
         functions::post(&machine, Self::DRIVER)?;
         groups::activate(&machine, Self::DRIVER, Mode::Bridged, Scope::Attached, &deploy_id)?;
         silent(hooks::run("post", &[&deploy_id, &host], &vm))
@@ -68,7 +64,7 @@ fn customers_changed(vm: &Vm, network: u32) -> Result<(), Failure> {
         return Ok(());
     }
     for nic in vm.nics_of(Vlan::DRIVER).filter(|nic| nic.network_id == Some(network)) {
-        let trunk = Trunk::customers(nic);
+        let trunk = Trunk::customers(nic)?;
         if let Some(bridge) = bridge_of(nic).filter(|_| !trunk.is_empty()) {
             locks::acquire(Vlan::LOCK)?;
             trunk.replace(&Host::look()?, bridge)?;

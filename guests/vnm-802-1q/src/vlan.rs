@@ -19,7 +19,7 @@ impl Device for Vlan {
         let id = given.trim().parse().ok().filter(|id| *id < 4096).ok_or_else(|| {
             Failure::invalid(format!("NIC {}: VLAN_ID is {given:?}, expected a VLAN up to 4095", nic.id))
         })?;
-        let mtu = match (nic.mtu, settings.file("vlan_mtu")?) {
+        let mtu = match (nic.mtu()?, settings.file("vlan_mtu")?) {
             (Some(mtu), _) => Some(mtu),
             // The file's alone: networks say MTU.
             (None, Some(mtu)) => Some(

@@ -2,7 +2,6 @@
 
 use remotes_sdk::network::Vm;
 use remotes_sdk::{Failure, Vnm};
-use vnm_common::taps::Taps;
 use vnm_common::trunk::{self, Trunk};
 use vnm_common::{bridge, functions, hooks, silent};
 
@@ -22,10 +21,7 @@ impl Vnm for Bridge {
 
     fn post(vm: String, deploy_id: String, host: String) -> Result<String, Failure> {
         let machine = Vm::parse(&vm)?;
-        if machine.nics_of(DRIVER).any(|nic| !Trunk::tagged(nic).is_empty()) {
-            let taps = Taps::find(&machine, &deploy_id);
-            trunk::filter(&machine, DRIVER, bridge::LOCK, &taps, Trunk::tagged, |nic| nic.phydev.clone())?;
-        }
+        trunk::filter(&machine, DRIVER, bridge::LOCK, &deploy_id, Trunk::tagged, |nic| nic.phydev.clone())?;
         functions::post(&machine, DRIVER)?;
         silent(hooks::run("post", &[&deploy_id, &host], &vm))
     }

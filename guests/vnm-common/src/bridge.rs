@@ -3,7 +3,7 @@
 use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::{Failure, links, locks};
 
-use crate::host::{Host, bridge_of, proxy_port};
+use crate::host::{Host, bridge_of, proxy_port, required_bridge};
 use crate::proxies::Proxies;
 use crate::settings::Settings;
 use crate::trunk::Trunk;
@@ -18,7 +18,7 @@ pub fn pre(vm: &Vm, driver: &str) -> Result<(), Failure> {
     let (mut host, settings) = (Host::look()?, Settings::default());
     let mut proxies = Proxies::read(&settings)?;
     for nic in vm.nics_of(driver) {
-        let Some(bridge) = bridge_of(nic) else { continue };
+        let bridge = required_bridge(nic)?;
         host.ensure_bridge(bridge, &settings)?;
         proxies.up(nic, bridge)?;
         if let Some(phydev) = &nic.phydev {
@@ -72,7 +72,7 @@ pub fn update_nic(vm: &Vm, driver: &str, network: u32) -> Result<(), Failure> {
         }
     }
     if old.contains_key("VLAN_TAGGED_ID") {
-        Trunk::tagged(nic).replace(&Host::look()?, bridge)?;
+        Trunk::tagged(nic)?.replace(&Host::look()?, bridge)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use remotes_sdk::links::Link;
 use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::{Failure, error, info, links, locks};
 
-use crate::host::{Host, bridge_of, proxy_port};
+use crate::host::{Host, bridge_of, proxy_port, required_bridge};
 use crate::proxies::Proxies;
 use crate::settings::Settings;
 use crate::{concerned, concerns_no_link, update};
@@ -47,7 +47,10 @@ pub fn pre<D: Device>(vm: &Vm) -> Result<(), Failure> {
     let mut proxies = Proxies::read(&settings)?;
     for nic in vm.nics_of(D::DRIVER) {
         // Without a link below there is nothing to make: whoever runs the host sees to the bridge.
-        let Some(bridge) = bridge_of(nic).filter(|_| nic.phydev.is_some()) else { continue };
+        if nic.phydev.is_none() {
+            continue;
+        }
+        let bridge = required_bridge(nic)?;
         host.ensure_bridge(bridge, &settings)?;
         proxies.up(nic, bridge)?;
         let device = name(nic).ok_or_else(|| leads_nowhere(nic, bridge, "VLAN_ID"))?;
@@ -158,7 +161,7 @@ pub fn update_nic<D: Device>(vm: &Vm, network: u32) -> Result<(), Failure> {
         }
         return connect::<D>(&mut host, nic, &Settings::default(), bridge, &device);
     }
-    match nic.mtu {
+    match nic.mtu()? {
         Some(mtu) => links::set_mtu(&device, mtu),
         None => Err(Failure::invalid(format!("NIC {}: its network has no MTU any more; set one", nic.id))),
     }

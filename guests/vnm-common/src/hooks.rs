@@ -4,6 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use remotes_sdk::{Failure, debug, error, hooks, info, warning};
 
+/// Bytes of one hook's output that go to the log: an action that logs without end is ended.
+const MOST_LOGGED: usize = 32 * 1024;
+
 /// What a hook reads: the document as oned sent it, in base64 on one line.
 pub fn message(document: &str) -> Vec<u8> {
     (STANDARD.encode(document) + "\n").into_bytes()
@@ -21,9 +24,7 @@ pub fn run(action: &str, arguments: &[&str], document: &str) -> Result<(), Failu
     for hook in hooks::entries(action)?.into_iter().filter(|hook| hook.executable) {
         info!("Running {action}.d/{}", hook.name);
         let outcome = hooks::run(action, &hook.name, &given(arguments), &message(document))?;
-        for line in String::from_utf8_lossy(&outcome.stdout).lines() {
-            info!("{line}");
-        }
+        log(&outcome.stdout);
         if outcome.status != 0 {
             return Err(failed(action, &hook.name, outcome.status, &outcome.stderr));
         }
@@ -47,6 +48,23 @@ pub fn run_alone(action: &str, arguments: &[&str], document: &str) -> Result<Str
         String::from_utf8_lossy(&outcome.stderr).lines().for_each(report);
     }
     Ok(printed)
+}
+
+fn log(printed: &[u8]) {
+    let text = String::from_utf8_lossy(printed);
+    let (mut logged, mut left_out) = (0, 0);
+    for line in text.lines() {
+        match logged + line.len() <= MOST_LOGGED {
+            true => {
+                logged += line.len() + 1;
+                info!("{line}");
+            }
+            false => left_out += 1,
+        }
+    }
+    if left_out > 0 {
+        warning!("{left_out} lines that the hook printed are left out here");
+    }
 }
 
 /// Logs a line that a hook printed as what the hook says that it is.

@@ -101,3 +101,8 @@ pub fn proxy_port(bridge: &str) -> String {
 pub fn bridge_of(nic: &Nic) -> Option<&str> {
     nic.bridge.as_deref()
 }
+
+/// The bridge of an interface that is to be connected.
+pub fn required_bridge(nic: &Nic) -> Result<&str, Failure> {
+    bridge_of(nic).ok_or_else(|| Failure::invalid(format!("NIC {}: its network has no BRIDGE; set it", nic.id)))
+}

@@ -13,6 +13,7 @@ pub mod settings;
 pub mod switch;
 pub mod taps;
 pub mod trunk;
+pub mod vlans;
 pub mod vxlan;
 
 use remotes_sdk::Failure;

@@ -78,7 +78,13 @@ impl Settings {
     /// A number for one interface; none where it is unset.
     pub fn number(&self, nic: &Nic, key: &str) -> Result<Option<u32>, Failure> {
         let Some(value) = self.of(nic, key)? else { return Ok(None) };
-        value.trim().parse().map(Some).map_err(|_| Failure::invalid(format!("{key} is {value:?}, expected a number")))
+        // YAML has numbers as in 100_000.
+        value
+            .trim()
+            .replace('_', "")
+            .parse()
+            .map(Some)
+            .map_err(|_| Failure::invalid(format!("{key} is {value:?}, expected a number")))
     }
 
     /// Options of new bridges: those in the names of `brctl`, overlaid by those of `ip`.
@@ -171,7 +177,8 @@ fn put(settings: &mut Vec<Setting>, name: &str, value: Option<String>) {
     }
 }
 
-fn is_false(value: &str) -> bool {
+/// Whether a value is one of YAML's words for no.
+pub(crate) fn is_false(value: &str) -> bool {
     matches!(value.to_ascii_lowercase().as_str(), "false" | "no" | "off")
 }
 

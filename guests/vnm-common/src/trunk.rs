@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use remotes_sdk::links::PortVlan;
-use remotes_sdk::network::{Nic, Vm, vlans};
+use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::{Failure, links, locks};
 
 use crate::host::{Host, bridge_of, proxy_port};
 use crate::taps::Taps;
+use crate::vlans::list;
 
 /// The VLANs of an interface's port: one without a tag, if any, and those with theirs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,14 +19,14 @@ pub struct Trunk {
 
 impl Trunk {
     /// The trunk of a network on a link of the host: `VLAN_TAGGED_ID`.
-    pub fn tagged(nic: &Nic) -> Self {
-        Self { native: None, tagged: nic.vlan_tagged_id.as_deref().and_then(vlans).unwrap_or_default() }
+    pub fn tagged(nic: &Nic) -> Result<Self, Failure> {
+        Ok(Self { native: None, tagged: list(nic, "VLAN_TAGGED_ID", nic.vlan_tagged_id.as_deref())? })
     }
 
     /// The trunk of a network on a VLAN that has customers' VLANs inside: `CVLANS`.
-    pub fn customers(nic: &Nic) -> Self {
-        let tagged = nic.cvlans.as_deref().and_then(vlans).unwrap_or_default();
-        Self { native: nic.vlan_id.as_deref().and_then(|id| id.trim().parse().ok()), tagged }
+    pub fn customers(nic: &Nic) -> Result<Self, Failure> {
+        let tagged = list(nic, "CVLANS", nic.cvlans.as_deref())?;
+        Ok(Self { native: nic.vlan_id.as_deref().and_then(|id| id.trim().parse().ok()), tagged })
     }
 
     /// Whether no VLAN is named: nothing is to be filtered then.
@@ -54,21 +55,24 @@ impl Trunk {
     }
 }
 
-/// Lets the VLANs of each interface pass its bridge, and no others. `uplink` is the bridge's way out.
+/// Lets the VLANs of each interface pass its bridge, and no others, where a network names some. `uplink` is the
+/// bridge's way out.
 pub fn filter(
     vm: &Vm,
     driver: &str,
     lock: &str,
-    taps: &Taps,
-    trunk: impl Fn(&Nic) -> Trunk,
+    deploy_id: &str,
+    trunk: impl Fn(&Nic) -> Result<Trunk, Failure>,
     uplink: impl Fn(&Nic) -> Option<String>,
 ) -> Result<(), Failure> {
+    let trunks = vm.nics_of(driver).map(|nic| Ok((nic, trunk(nic)?))).collect::<Result<Vec<_>, Failure>>()?;
+    if trunks.iter().all(|(_, trunk)| trunk.is_empty()) {
+        return Ok(());
+    }
+    let taps = Taps::find(vm, deploy_id);
     let mut seen = BTreeSet::new();
-    for nic in vm.nics_of(driver) {
-        let (trunk, Some(bridge), Some(uplink)) = (trunk(nic), bridge_of(nic), uplink(nic)) else { continue };
-        if trunk.is_empty() {
-            continue;
-        }
+    for (nic, trunk) in trunks.into_iter().filter(|(_, trunk)| !trunk.is_empty()) {
+        let (Some(bridge), Some(uplink)) = (bridge_of(nic), uplink(nic)) else { continue };
         locks::acquire(lock)?;
         links::add_vlans(&trunk.on(&taps.require(nic)?))?;
         if !seen.insert(bridge.to_owned()) {

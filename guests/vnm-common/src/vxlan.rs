@@ -6,7 +6,7 @@ use remotes_sdk::Failure;
 use remotes_sdk::links::{self, Endpoint};
 use remotes_sdk::network::Nic;
 
-use crate::settings::Settings;
+use crate::settings::{Settings, is_false};
 
 /// Base of the multicast groups where none is set.
 const GROUPS: Ipv4Addr = Ipv4Addr::new(239, 0, 0, 0);
@@ -33,11 +33,19 @@ pub fn make(name: &str, key: &str, given: Option<&str>, nic: &Nic, settings: &Se
             Some(group(&base, id).to_string())
         }
     };
-    let ttl = settings.number(nic, "vxlan_ttl")?.map(u8::try_from).transpose();
-    let ttl = ttl.map_err(|_| Failure::invalid("vxlan_ttl: expected at most 255"))?;
-    let mtu = nic.mtu.map_or_else(|| settings.number(nic, "vxlan_mtu"), |mtu| Ok(Some(mtu)))?;
+    let ttl = ttl(settings.of(nic, "vxlan_ttl")?.as_deref())?;
+    let mtu = nic.mtu()?.map_or_else(|| settings.number(nic, "vxlan_mtu"), |mtu| Ok(Some(mtu)))?;
     let settings = settings.link(nic)?;
     links::make_vxlan(&links::Vxlan { name: name.to_owned(), id, endpoint, group, ttl, mtu, settings })
+}
+
+/// None where the kernel is to choose.
+fn ttl(given: Option<&str>) -> Result<Option<u8>, Failure> {
+    let Some(given) = given.map(str::trim).filter(|given| !is_false(given) && *given != "auto") else {
+        return Ok(None);
+    };
+    let hops = given.parse().map(Some);
+    hops.map_err(|_| Failure::invalid(format!("vxlan_ttl is {given:?}, expected a number up to 255, auto or false")))
 }
 
 /// A network's own value, or else the settings', or else this.
@@ -63,6 +71,15 @@ fn first_address(phydev: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hops_may_be_left_to_the_kernel() {
+        for given in [None, Some("false"), Some(" auto ")] {
+            assert_eq!(ttl(given).ok(), Some(None), "{given:?}");
+        }
+        assert_eq!(ttl(Some("16")).ok(), Some(Some(16)));
+        assert!(ttl(Some("256")).is_err() && ttl(Some("inherit")).is_err());
+    }
 
     #[test]
     fn groups_are_counted_from_the_base() {

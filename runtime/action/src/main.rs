@@ -7,13 +7,15 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use remotes_action::convention::Printed;
 use remotes_action::prepare::{PrepareError, prepare, standard_input};
 use remotes_action::run::{emit, machine, policy_journal, printed, run};
-use remotes_action::tree::{Identity, Tree};
+use remotes_action::tree::{Identity, Tree, is_stub};
 use remotes_action::{diagnostics, prepare::Prepared};
+use remotes_sandbox::cache::manifest;
 
 fn main() -> ExitCode {
     diagnostics::start();
@@ -55,9 +57,19 @@ fn fail(message: &str) -> ExitCode {
 fn action(tree: &Tree, name: &str, argv: Vec<String>) -> Result<Printed, String> {
     let identity: Identity = name.parse().map_err(|error| format!("{error}"))?;
     let stdin = standard_input().map_err(|error| error.to_string())?;
-    let prepared = prepare(tree, &identity, &argv, &stdin).map_err(|error| explain(&identity, &error))?;
+    let prepared = match prepare(tree, &identity, &argv, &stdin) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            return Err(match given_back(tree, &identity) {
+                Some(path) => start(&identity, Command::new(path).args(argv), &stdin),
+                None => explain(&identity, &error),
+            });
+        }
+    };
     if prepared.manifest.wasi {
-        return Err(hand_over(tree, &identity, &argv, &stdin));
+        // It runs in the bigger program, which links WASI.
+        let mut program = Command::new(tree.program("remotes"));
+        return Err(start(&identity, program.arg("exec").arg(name).arg("--").args(argv), &stdin));
     }
     Ok(perform(tree, &identity, &prepared))
 }
@@ -80,14 +92,24 @@ fn perform(tree: &Tree, identity: &Identity, prepared: &Prepared) -> Printed {
     printed(&prepared.call, &outcome.result)
 }
 
-/// A driver that imports WASI runs in the bigger program, which links it.
-fn hand_over(tree: &Tree, identity: &Identity, argv: &[String], stdin: &[u8]) -> String {
-    let program = tree.program("remotes");
+/// What stands in the place of an action whose driver was taken out while the action was starting.
+fn given_back(tree: &Tree, identity: &Identity) -> Option<PathBuf> {
+    let Identity { subsystem, driver, action } = identity;
+    let parts = [tree.driver(subsystem, driver).join(manifest::FILE), tree.policy(subsystem, driver)];
+    if parts.iter().all(|part| part.exists()) {
+        return None;
+    }
+    let path = tree.actions(subsystem, driver).join(action);
+    let content = std::fs::read(&path).ok()?;
+    (!is_stub(&content)).then_some(path)
+}
+
+/// Goes on as another program, which gets the action's standard input. Returns why that cannot be.
+fn start(identity: &Identity, program: &mut Command, stdin: &[u8]) -> String {
     match memory_file(stdin) {
         Ok(file) => {
-            let error =
-                Command::new(&program).arg("exec").arg(identity.to_string()).arg("--").args(argv).stdin(file).exec();
-            format!("{}: {}: {error}", identity.action, program.display())
+            let error = program.stdin(file).exec();
+            format!("{}: {}: {error}", identity.action, program.get_program().display())
         }
         Err(error) => format!("{}: standard input cannot be handed over: {error}", identity.action),
     }

@@ -1,20 +1,27 @@
 //! Everything an action needs before its driver is called: call, policy, component.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use remotes_effect::Call;
 use remotes_effect::deadline::Deadline;
 use remotes_effect::policy::{Policy, PolicyError};
 use remotes_sandbox::cache::manifest::Manifest;
 use remotes_sandbox::cache::{self, CacheError};
-use remotes_sandbox::{Driver, EngineError};
+use remotes_sandbox::{Component, Driver, Engine, EngineError};
 use thiserror::Error;
 
 use crate::convention::{self, ConventionError, LARGEST_STDIN};
 use crate::tree::{Identity, Tree};
+
+/// How long an action waits for the rest of a driver that is being copied to this host. `rsync` needs some hundredths
+/// of a second from the first file of a driver to the last.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks.
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// An action that cannot begin.
 #[derive(Debug, Error)]
@@ -93,7 +100,7 @@ pub fn prepare(tree: &Tree, identity: &Identity, argv: &[String], stdin: &[u8]) 
     let known = |error: PrepareError| missing(tree, subsystem, driver).unwrap_or(error);
     let policy = Arc::new(Policy::read(&tree.policy(subsystem, driver)).map_err(|error| known(error.into()))?);
     let deadline = Deadline::after(policy.limits.time(action));
-    let (driver, manifest) = load(tree, identity, &policy).map_err(known)?;
+    let (driver, manifest) = load(tree, identity, &policy, deadline).map_err(known)?;
     Ok(Prepared { driver, manifest, policy, call, deadline })
 }
 
@@ -113,33 +120,54 @@ pub fn missing(tree: &Tree, subsystem: &str, driver: &str) -> Option<PrepareErro
     })
 }
 
-/// Loads a driver: from the tree, or else from the host's cache, which is filled where it has nothing.
-pub fn load(tree: &Tree, identity: &Identity, policy: &Policy) -> Result<(Driver, Manifest), PrepareError> {
+/// Loads a driver. Where files of it are missing or of different versions, it is looked at again for a while: its copy
+/// on this host may be under way.
+fn load(
+    tree: &Tree,
+    identity: &Identity,
+    policy: &Policy,
+    deadline: Deadline,
+) -> Result<(Driver, Manifest), PrepareError> {
     let engine = remotes_sandbox::engine(&policy.limits)?;
     let folder = tree.driver(&identity.subsystem, &identity.driver);
-    let reason = match cache::load(&folder, &engine) {
-        Ok((manifest, component)) => return Ok((Driver::new(engine, component), manifest)),
+    let patience = deadline.within(PATIENCE);
+    loop {
+        match load_now(tree, &folder, &engine) {
+            Ok((manifest, component)) => return Ok((Driver::new(engine, component), manifest)),
+            Err(PrepareError::Cache(error)) if error.may_pass() && folder.is_dir() && !patience.passed() => {
+                tracing::debug!(%error, "not whole, looking again");
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Loads it from the tree, or else from the host's cache, which is filled where it has nothing.
+fn load_now(tree: &Tree, folder: &Path, engine: &Engine) -> Result<(Manifest, Component), PrepareError> {
+    let reason = match cache::load(folder, engine) {
         Err(CacheError::NotCompiled { reason, .. }) => reason,
-        Err(error) => return Err(error.into()),
+        loaded => return Ok(loaded?),
     };
     tracing::warn!(driver = %folder.display(), reason, "the tree has no code for this machine, looking in its own cache");
-    let manifest = cache::TrustedFolder::open(&folder)?.manifest()?;
+    let installed = || cache::TrustedFolder::open(folder)?.manifest();
     let Some(host) = cache::Host::of_user() else {
-        return Err(PrepareError::Compile {
-            folder,
-            reason: format!("{reason}; HOME is not set, so there is no cache"),
-        });
+        let reason = format!("{reason}; HOME is not set, so there is no cache");
+        return Err(PrepareError::Compile { folder: folder.to_owned(), reason });
     };
-    if let Ok(component) = host.load(&manifest, &engine) {
-        return Ok((Driver::new(engine, component), manifest));
+    let manifest = installed()?;
+    if let Ok(component) = host.load(&manifest, engine) {
+        return Ok((manifest, component));
     }
-    compile(tree, &folder)?;
-    let component = host.load(&manifest, &engine)?;
-    Ok((Driver::new(engine, component), manifest))
+    compile(tree, folder)?;
+    // What was compiled is what is installed now.
+    let manifest = installed()?;
+    let component = host.load(&manifest, engine)?;
+    Ok((manifest, component))
 }
 
 /// Has the bigger program, which holds the compiler, fill the host's cache.
-fn compile(tree: &Tree, folder: &std::path::Path) -> Result<(), PrepareError> {
+fn compile(tree: &Tree, folder: &Path) -> Result<(), PrepareError> {
     let failed = |reason: String| PrepareError::Compile { folder: folder.to_owned(), reason };
     let output = Command::new(tree.program("remotes"))
         .args(["tree", "compile"])

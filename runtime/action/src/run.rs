@@ -14,7 +14,7 @@ use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
 use remotes_effect::{Call, Executor, Reply};
-use remotes_host::{Machine, Surroundings};
+use remotes_host::{Log, Machine, Surroundings};
 use remotes_sandbox::{Outcome, RunError};
 use rustix::fs::{Access, OFlags};
 
@@ -39,7 +39,7 @@ pub fn machine_with(
     identity: &Identity,
     policy: Arc<Policy>,
     deadline: Deadline,
-    log: Box<dyn FnMut(Level, &str) + Send>,
+    log: Log,
 ) -> Machine {
     let actions = tree.actions(&identity.subsystem, &identity.driver);
     Machine::new(Surroundings {

@@ -113,6 +113,14 @@ impl fmt::Display for Identity {
     }
 }
 
+/// By its second line a stub is known as ours, whichever version laid it.
+pub const STUB: &str = "# Installed by `remotes tree install`; `remotes tree remove` takes it away.";
+
+/// Whether a file's content is a stub of any version.
+pub fn is_stub(content: &[u8]) -> bool {
+    content.split(|byte| *byte == b'\n').nth(1) == Some(STUB.as_bytes())
+}
+
 /// Whether a text can be the name of a subsystem, a driver or an action: no separators, no dot in front.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty()

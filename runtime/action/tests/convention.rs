@@ -77,6 +77,36 @@ fn unfit_arguments_say_how_it_is_called() {
     assert!(convention::call("vmm", "deploy", &["f".into(), "h".into()], &[0xff]).is_err());
 }
 
+/// oned puts what programs have said into its documents, escape sequences and half characters and all.
+#[test]
+fn a_document_is_made_readable_whatever_somebody_has_said() {
+    let said = b"<VM><ERROR><![CDATA[\x1b[31mred\x1b[0m \xe2\x80]]></ERROR></VM>";
+    let readable = "<VM><ERROR><![CDATA[\u{fffd}[31mred\u{fffd}[0m \u{fffd}]]></ERROR></VM>";
+    let encoded = STANDARD.encode(said);
+    let made = |action: &str, argv: &[&str], stdin: &[u8]| {
+        let argv: Vec<String> = argv.iter().map(|argument| (*argument).to_owned()).collect();
+        format!("{:?}", convention::call("vmm", action, &argv, stdin).unwrap())
+    };
+    let expected = format!("{readable:?}");
+    for (action, argv) in [
+        ("cancel", &["u", "h"][..]),
+        ("save", &["u", "f", "h", "7"]),
+        ("restore", &["f", "h", "u", "7"]),
+        ("attach_nic", &["u", "m", "b", "-", "d", "t"]),
+        ("snapshot_create", &["u", "0"]),
+        ("resize", &["u"]),
+    ] {
+        for stdin in [&said[..], encoded.as_bytes()] {
+            let call = made(action, argv, stdin);
+            assert!(call.contains(&expected), "{action}: {call}");
+        }
+    }
+    let call = made("attach_disk", &["u", "/d/disk.2", "vdb", "1", &encoded, "1", "h"], b"");
+    assert!(call.contains(&expected), "{call}");
+    // A guest is not started from something else than what libvirt would have refused.
+    assert!(convention::call("vmm", "deploy", &["f".into(), "h".into()], said).is_err());
+}
+
 #[test]
 fn deploy_prints_one_word_and_nothing_else() {
     let deploy = call("deploy", &["f", "h"], "").unwrap();

@@ -71,25 +71,6 @@ impl Journal for Nothing {
     fn end(&mut self, _: u64, _: &Effect, _: &Answer, _: Duration) {}
 }
 
-/// Several journals at once, in order.
-#[derive(Default)]
-pub struct Several(pub Vec<Box<dyn Journal + Send>>);
-
-impl Journal for Several {
-    fn begin(&mut self, number: u64, effect: &Effect) {
-        self.0.iter_mut().for_each(|journal| journal.begin(number, effect));
-    }
-    fn end(&mut self, number: u64, effect: &Effect, answer: &Answer, duration: Duration) {
-        self.0.iter_mut().for_each(|journal| journal.end(number, effect, answer, duration));
-    }
-    fn stopped(&mut self, number: u64, effect: &Effect, failure: &Failure, duration: Duration) {
-        self.0.iter_mut().for_each(|journal| journal.stopped(number, effect, failure, duration));
-    }
-    fn aborted(&mut self, reason: &str) {
-        self.0.iter_mut().for_each(|journal| journal.aborted(reason));
-    }
-}
-
 /// A file of JSON lines, one before and one after each effect. Lines of concurrent actions do not mix:
 /// the file must be open for appending, each line is one write, and each carries the action's name.
 pub struct Lines {

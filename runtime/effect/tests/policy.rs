@@ -235,7 +235,8 @@ fn wildcards_of_uris_stand_for_hosts_only() {
             r#"{{"uri": "{uri}", "paused": false, "disks": [], "allow-unsafe": false, "compressed": false,
             "auto-converge": false, "auto-converge-initial": null, "auto-converge-increment": null, "bandwidth": null,
             "parallel-connections": null, "peer-to-peer": false, "tunnelled": false, "tls": false, "post-copy": false,
-            "abort-on-error": false, "migrate-uri": {}, "listen-address": null}}"#,
+            "abort-on-error": false, "migrate-uri": {}, "listen-address": null, "disks-port": null, "compression": null,
+            "post-copy-bandwidth": null, "suspend-after": null, "post-copy-after": null}}"#,
             by.map_or("null".to_owned(), |by| format!("{by:?}"))
         );
         grant.check_migration(&serde_json::from_str(&how).unwrap()).map_err(|failure| failure.message)

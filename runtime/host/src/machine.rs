@@ -209,6 +209,10 @@ impl remotes_effect::Executor for Machine {
                 return answer;
             }
         }
-        self.perform(effect).unwrap_or_else(|failure| effect.decline(failure))
+        let answer = self.perform(effect).unwrap_or_else(|failure| effect.decline(failure));
+        for remark in self.configuration.remarks() {
+            (self.log)(Level::Warning, &remark);
+        }
+        answer
     }
 }

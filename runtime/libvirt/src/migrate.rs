@@ -26,12 +26,17 @@ const AGAIN: Duration = Duration::from_millis(200);
 struct Order {
     flags: u32,
     parameters: MigrateParameters,
+    /// it is hurried by going over to post-copy
+    follows: bool,
 }
 
 /// What the supervision of a migration needs of libvirt.
 trait Move: Sync {
     /// Moves it; returns when it has moved, or failed to.
     fn go(&self) -> Result<(), Said>;
+    /// Has it end sooner, at the guest's expense; not where it has not begun: what is suspended before arrives so.
+    /// Called from another thread.
+    fn hurry(&self) -> Result<bool, Said>;
     /// Has `go` end early. Called from another thread.
     fn give_up(&self) -> Result<(), Said>;
     /// Whether the connections that it needs are as good as before.
@@ -53,20 +58,31 @@ impl View<'_> {
         let what = format!("migration of {} to {}", shown(&domain.get_name()?), shown(&how.uri));
         let it = Real { view: self, domain, destination, uri: &how.uri, order, state };
         let left = self.deadline.left();
-        Ok(supervise(&it, left.saturating_sub(RESERVE.min(left / 4)), &what)?)
+        let patience = left.saturating_sub(RESERVE.min(left / 4));
+        let hurry = how.post_copy_after.or(how.suspend_after).map(|seconds| Duration::from_secs(seconds.into()));
+        Ok(supervise(&it, hurry.filter(|hurry| *hurry < patience), patience, &what)?)
     }
 }
 
-/// Lets it go on for so long, then has it given up. `what` begins the message of a failure.
-fn supervise(it: &impl Move, patience: Duration, what: &str) -> Result<(), Failure> {
+/// Lets it go on for so long, hurries it where it has not ended before, then has it given up. `what` begins the
+/// message of a failure.
+fn supervise(it: &impl Move, mut hurry: Option<Duration>, patience: Duration, what: &str) -> Result<(), Failure> {
     thread::scope(|scope| {
         let (tell, told) = channel();
         let worker = scope.spawn(move || tell.send(it.go()));
-        let (mut wait, mut late) = (patience, false);
+        let (mut wait, mut late) = (hurry.unwrap_or(patience), false);
         loop {
             match told.recv_timeout(wait) {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(said)) => return Err(failure(it, &said, late, what)),
+                Err(RecvTimeoutError::Timeout) if hurry.is_some() => {
+                    let waited = hurry.take().unwrap_or_default();
+                    // Where that cannot be, it goes on as it did.
+                    (wait, hurry) = match it.hurry() {
+                        Ok(false) if waited + AGAIN < patience => (AGAIN, Some(waited + AGAIN)),
+                        _ => (patience.saturating_sub(waited), None),
+                    };
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     (wait, late) = (AGAIN, true);
                     // Fails where it is between two phases, or about to end.
@@ -111,7 +127,7 @@ fn unknown(what: &str, why: &str) -> Failure {
 impl Order {
     /// Nothing is checked here that libvirt checks: which of these go together depends on its version.
     fn new(how: &Migration) -> Result<Self, Failure> {
-        let strings = [Some(&how.uri), how.migrate_uri.as_ref(), how.listen_address.as_ref()];
+        let strings = [Some(&how.uri), how.migrate_uri.as_ref(), how.listen_address.as_ref(), how.compression.as_ref()];
         for text in strings.into_iter().flatten().chain(&how.disks) {
             plain("the migration's description", text)?;
         }
@@ -134,13 +150,16 @@ impl Order {
             auto_converge_initial: number("auto-converge-initial", how.auto_converge_initial)?,
             auto_converge_increment: number("auto-converge-increment", how.auto_converge_increment)?,
             bandwidth: how.bandwidth,
+            bandwidth_postcopy: how.post_copy_bandwidth,
+            compression: how.compression.clone(),
+            disks_port: number("disks-port", how.disks_port)?,
             parallel_connections: number("parallel-connections", how.parallel_connections)?,
             uri: how.migrate_uri.clone(),
             listen_address: how.listen_address.clone(),
             migrate_disks: how.disks.clone(),
             ..MigrateParameters::default()
         };
-        Ok(Self { flags, parameters })
+        Ok(Self { flags, parameters, follows: how.post_copy_after.is_some() })
     }
 }
 
@@ -162,12 +181,23 @@ struct Real<'a> {
 
 impl Move for Real<'_> {
     fn go(&self) -> Result<(), Said> {
-        let Order { flags, parameters } = &self.order;
+        let Order { flags, parameters, .. } = &self.order;
         match &self.destination {
             Some(destination) => drop(self.domain.migrate3(destination, parameters.clone(), *flags)?),
             None => self.domain.migrate_to_uri3(Some(self.uri), parameters.clone(), *flags)?,
         }
         Ok(())
+    }
+
+    fn hurry(&self) -> Result<bool, Said> {
+        if self.domain.get_job_info()?.mem_total.unwrap_or_default() == 0 {
+            return Ok(false);
+        }
+        match self.order.follows {
+            true => raw::start_post_copy(self.domain)?,
+            false => drop(self.domain.suspend()?),
+        }
+        Ok(true)
     }
 
     fn give_up(&self) -> Result<(), Said> {

@@ -238,6 +238,34 @@ fn the_deadline_ends_it() {
     }
 }
 
+#[test]
+fn a_slow_one_is_suspended_so_that_it_arrives() {
+    let pair = Pair::start().unwrap();
+    let (mut here, mut there, mut other) = (source(&pair), destination(&pair), source(&pair));
+    for (id, peer_to_peer) in [(13, false), (14, true)] {
+        let guest = on_shared_storage(&pair, &mut here, id);
+        let how =
+            Migration { suspend_after: Some(1), bandwidth: Some(1), peer_to_peer, ..shared(pair.destination.uri()) };
+        std::thread::scope(|scope| {
+            let moving = scope.spawn(|| here.migrate(&HERE, &guest.name, &how));
+            until("the pause", || Ok((state(&mut other, &guest) == Ok(State::Paused)).then_some(()))).unwrap();
+            moving.join().unwrap().unwrap();
+        });
+        assert_eq!(state(&mut here, &guest), Err(FailureKind::NotFound));
+        end(&mut there, &guest);
+    }
+    // Given up, it runs where it was.
+    let guest = on_shared_storage(&pair, &mut here, 15);
+    let how = Migration { suspend_after: Some(1), bandwidth: Some(1), ..shared(pair.destination.uri()) };
+    std::thread::scope(|scope| {
+        let moving = scope.spawn(|| here.migrate(&HERE, &guest.name, &how));
+        until("the pause", || Ok((state(&mut other, &guest) == Ok(State::Paused)).then_some(()))).unwrap();
+        other.abort_job(&HERE, &guest.name).unwrap();
+        assert_eq!(moving.join().unwrap().unwrap_err().kind, FailureKind::Failed);
+    });
+    assert_eq!(state(&mut here, &guest), Ok(State::Running));
+}
+
 /// The connection is lost at a call of the migration: whatever became of it, it is `unknown` here, and one of
 /// the two has the guest. (libvirt leaves it paused at the source where it cannot know either.)
 fn lost(through: impl Fn(&Pair, &Path) -> (Proxy, bool), procedure: u32, how: impl Fn(&Proxy, u32)) {

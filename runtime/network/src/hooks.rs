@@ -1,5 +1,6 @@
 //! The operator's programs beside an action: `vnm/fw/post.d/*`.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use remotes_effect::deadline::Deadline;
@@ -66,7 +67,11 @@ impl Executor for Hooks<'_> {
     fn run(&mut self, action: &str, name: &str, arguments: &[String], stdin: &[u8]) -> Result<Outcome, Failure> {
         names::hook(name)?;
         let path = self.below(action)?.join(name);
-        let mut process = Process::new(&path).variable("PATH", PATH).remove_variable("LC_ALL").limit(self.output);
+        let (program, script) = match needs_shell(&path) {
+            true => (Path::new("/bin/sh"), Some(&path)),
+            false => (path.as_path(), None),
+        };
+        let mut process = Process::new(program).variable("PATH", PATH).remove_variable("LC_ALL").limit(self.output);
         for variable in ENVIRONMENT {
             if let Some(value) = std::env::var_os(variable) {
                 process = process.variable(variable, value);
@@ -75,13 +80,21 @@ impl Executor for Hooks<'_> {
         if let Some(home) = std::env::var_os("HOME").filter(|home| Path::new(home).is_dir()) {
             process = process.directory(home);
         }
-        let outcome = process
-            .arguments(arguments)
-            .input(stdin)
-            .run(self.deadline)
-            .map_err(|failure| Failure { message: format!("hook {}: {}", shown(name), failure.message), ..failure })?;
+        let outcome =
+            process.arguments(script).arguments(arguments).input(stdin).run(self.deadline).map_err(|failure| {
+                Failure { message: format!("hook {}: {}", shown(name), failure.message), ..failure }
+            })?;
         Ok(Outcome { status: outcome.status, stdout: outcome.stdout, stderr: outcome.stderr })
     }
+}
+
+/// Whether a program is a script that does not say by what it is run: a shell runs those, as `execvp(3)` does.
+fn needs_shell(program: &Path) -> bool {
+    let mut beginning = Vec::new();
+    let read = std::fs::File::open(program).and_then(|file| file.take(2).read_to_end(&mut beginning));
+    // Binary formats have other bytes than text in front.
+    let is_text = beginning.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    read.is_ok() && beginning != b"#!" && is_text
 }
 
 #[cfg(test)]
@@ -106,13 +119,20 @@ mod tests {
         put(&folder, "10-a", "#!/bin/sh\necho \"$1|$#\"; cat; env | grep -c SECRET >&2\n", 0o755);
         put(&folder, "30-c", "", 0o644);
         put(&folder, ".hidden", "", 0o755);
+        put(&folder, "40-d", "echo \"$0 $1\"\n", 0o755);
+        put(&folder, "50-e", "", 0o755);
         let mut hooks = Hooks::new(driver.path(), Deadline::after(Duration::from_secs(30)), 1024);
         let listed: Vec<_> =
             hooks.entries("post").unwrap().into_iter().map(|hook| (hook.name, hook.executable)).collect();
-        assert_eq!(listed, [("10-a".into(), true), ("20-b".into(), true), ("30-c".into(), false)]);
+        let executable = |name: &str| (name.to_owned(), name != "30-c");
+        assert_eq!(listed, ["10-a", "20-b", "30-c", "40-d", "50-e"].map(executable));
         let outcome = hooks.run("post", "10-a", &["a b; id".into(), "$(id)".into()], b"stdin").unwrap();
         assert_eq!(String::from_utf8(outcome.stdout).unwrap(), "a b; id|2\nstdin");
         assert_eq!(hooks.run("post", "20-b", &[], b"").unwrap().status, 3);
+        // Scripts that do not say what runs them.
+        let outcome = hooks.run("post", "40-d", &["$(id)".into()], b"").unwrap();
+        assert_eq!(String::from_utf8(outcome.stdout).unwrap(), format!("{} $(id)\n", folder.join("40-d").display()));
+        assert_eq!(hooks.run("post", "50-e", &[], b"").unwrap().status, 0);
         assert_eq!(hooks.entries("clean").unwrap(), []);
         for (action, name) in [("post", "../10-a"), ("../x", "10-a"), ("post", ""), ("post", ".."), ("po/st", "x")] {
             assert!(hooks.run(action, name, &[], b"").is_err(), "{action} {name}");

@@ -134,7 +134,7 @@ impl Netlink {
     }
 
     /// Asks for one thing.
-    pub fn get(&mut self, message: RouteNetlinkMessage) -> Result<Option<Reply>, NetlinkError> {
+    pub fn get(&mut self, message: impl NetlinkSerializable) -> Result<Option<Reply>, NetlinkError> {
         Ok(self.ask(message, NLM_F_ACK)?.into_iter().next())
     }
 

@@ -132,9 +132,22 @@ impl Privileged {
     }
 }
 
+/// The line that says what was wrong: around it these tools say where, what else they know, and how they are called.
+fn telling_line(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_error = |line: &&str| line.starts_with("Error") && !line.starts_with("Error occurred at line");
+    let is_beside =
+        |line: &str| ["Error occurred at line", "Try `", "Usage:", "Warning"].iter().any(|it| line.starts_with(it));
+    match lines().find(is_error).or_else(|| lines().find(|line| !is_beside(line))) {
+        Some(line) => last_line(line.as_bytes()),
+        None => last_line(stderr),
+    }
+}
+
 /// Why `what` could not be done, by what the program says.
 pub(super) fn failure(what: &str, outcome: &Outcome) -> Failure {
-    let said = last_line(&outcome.stderr);
+    let said = telling_line(&outcome.stderr);
     let said = if said.is_empty() { format!("exit status {}", outcome.status) } else { said };
     let message = format!("cannot {what}: {said}");
     let says = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
@@ -150,5 +163,29 @@ pub(super) fn failure(what: &str, outcome: &Outcome) -> Failure {
         Failure::failed(format!("{message}; the runtime's user needs root, or a rule in sudoers, for this"))
     } else {
         Failure::failed(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_tells_most_is_shown() {
+        for (stderr, line) in [
+            (
+                "iptables-restore v1.8.9 (nf_tables): unknown protocol \"x\"\nError occurred at line: 3\nTry `iptables-restore -h'\n",
+                "iptables-restore v1.8.9 (nf_tables): unknown protocol \"x\"",
+            ),
+            (
+                "Warning: odd\nError: argument \"x\" is wrong: a\nLABEL := 0-1048575\n",
+                "Error: argument \"x\" is wrong: a",
+            ),
+            ("RTNETLINK answers: File exists\n", "RTNETLINK answers: File exists"),
+            ("Usage: ip link\n", "Usage: ip link"),
+            ("", ""),
+        ] {
+            assert_eq!(telling_line(stderr.as_bytes()), line);
+        }
     }
 }

@@ -110,10 +110,8 @@ pub enum InternalTree {
     },
     /// Compile one component, or core module, within limits of its own
     Precompile {
-        /// The component
-        component: PathBuf,
-        /// The folder to lay component and code into
-        folder: PathBuf,
+        /// `-`, standard input
+        component: String,
     },
 }
 
@@ -179,8 +177,8 @@ pub struct Replay {
 
 #[derive(Args)]
 pub struct Inspect {
-    /// A component or core module
-    #[arg(value_hint = ValueHint::FilePath)]
+    /// A component or core module, or the folder of a driver
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub component: PathBuf,
     #[command(flatten)]
     output: Output,

@@ -3,6 +3,9 @@
 //! A precompiled component is native code. It is loaded only from a folder that nobody but root and the
 //! runtime's user can write, and only when its bytes have the digest that was recorded when it was made.
 //! The check and the mapping use one open file, so that replacing the file between them changes nothing.
+//!
+//! A driver may be replaced by another version of itself while it is loaded. The files of each version have names of
+//! their own, which its manifest knows; whoever does not find them any more reads the manifest anew.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -18,6 +21,9 @@ use wasmtime::component::Component;
 use manifest::Manifest;
 
 pub mod manifest;
+
+/// How often a manifest is read whose files are gone: a version may have come and another one since.
+const ATTEMPTS: usize = 16;
 
 /// A component that is not loaded.
 #[derive(Debug, Error)]
@@ -72,6 +78,25 @@ pub enum CacheError {
         /// what was found instead
         reason: String,
     },
+}
+
+impl CacheError {
+    /// Whether it may be over in a moment: what copies a tree brings one file after the other.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Gone { .. } | Self::Altered { .. } | Self::Manifest { .. } => true,
+            Self::Io { path, reason } => reason.kind() == ErrorKind::NotFound && path.ends_with(manifest::FILE),
+            Self::Untrusted { .. } | Self::NotCompiled { .. } => false,
+        }
+    }
+
+    /// Of something that a manifest names.
+    fn gone(self) -> Self {
+        match self {
+            Self::Io { path, reason } if reason.kind() == ErrorKind::NotFound => Self::Gone { path },
+            error => error,
+        }
+    }
 }
 
 /// A folder that was seen to be writable by nobody else.
@@ -129,19 +154,48 @@ impl TrustedFolder {
         Manifest::parse(&text).map_err(|message| CacheError::Manifest { path, message })
     }
 
-    /// Loads the code for this machine, if its digest is the recorded one.
-    pub fn load(&self, engine: &Engine, name: &str, recorded: &str) -> Result<Component, CacheError> {
-        let path = self.path.join(name);
-        let mut file = self.file(name)?;
+    /// Reads the component that the manifest names, of at most `most` bytes.
+    fn component(&self, manifest: &Manifest, most: u64) -> Result<Vec<u8>, CacheError> {
+        let (name, recorded) = (manifest::component_file(&manifest.component), &manifest.component);
+        let bytes = self.read(&name, most).map_err(CacheError::gone)?;
+        let found = digest(&bytes);
+        match found == *recorded {
+            true => Ok(bytes),
+            false => Err(CacheError::Altered { path: self.path.join(name), recorded: recorded.clone(), found }),
+        }
+    }
+
+    /// Loads the code that the manifest names for this machine, if its digest is the recorded one.
+    fn code(&self, manifest: &Manifest, engine: &Engine) -> Result<Component, CacheError> {
+        let Some(recorded) = manifest.precompiled.get(std::env::consts::ARCH) else {
+            let reason = format!("the tree has code for {}", manifest.architectures());
+            return Err(CacheError::NotCompiled { path: self.path.clone(), reason });
+        };
+        let name = manifest::code_file(std::env::consts::ARCH, recorded);
+        let path = self.path.join(&name);
+        let mut file = self.file(&name).map_err(CacheError::gone)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|reason| CacheError::Io { path: path.clone(), reason })?;
         let found = digest(&bytes);
-        if found != recorded {
-            return Err(CacheError::Altered { path, recorded: recorded.to_owned(), found });
+        if found != *recorded {
+            return Err(CacheError::Altered { path, recorded: recorded.clone(), found });
         }
         drop(bytes);
         let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
         deserialize(engine, &opened).map_err(|error| CacheError::NotCompiled { path, reason: format!("{error:#}") })
+    }
+
+    /// The manifest with what it names. Where that is gone, another version has come: then by the manifest of that.
+    fn settled<T>(&self, part: impl Fn(&Manifest) -> Result<T, CacheError>) -> Result<(Manifest, T), CacheError> {
+        let mut attempts = 1..ATTEMPTS;
+        loop {
+            let manifest = self.manifest()?;
+            match part(&manifest) {
+                Ok(part) => return Ok((manifest, part)),
+                Err(CacheError::Gone { .. }) if attempts.next().is_some() => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -152,10 +206,23 @@ fn deserialize(engine: &Engine, opened: &str) -> wasmtime::Result<Component> {
     unsafe { Component::deserialize_file(engine, opened) }
 }
 
+/// Loads code that was compiled a moment ago and has been in no file since.
+///
+/// # Errors
+/// What the engine says of code that is not for it.
+#[allow(unsafe_code)]
+pub fn load_compiled(engine: &Engine, code: &[u8]) -> Result<Component, String> {
+    // SAFETY: the engine runs whatever the bytes hold. The caller has them from `Engine::precompile_component`.
+    unsafe { Component::deserialize(engine, code) }.map_err(|error| format!("{error:#}"))
+}
+
 fn trusted(descriptor: BorrowedFd<'_>, path: &Path) -> Result<(), CacheError> {
     let stat = fstat(descriptor).map_err(|error| CacheError::Io { path: path.to_owned(), reason: error.into() })?;
     let user = rustix::process::geteuid().as_raw();
     let reason = match () {
+        () if stat.st_uid != user && stat.st_uid != 0 && user == 0 => {
+            format!("it belongs to uid {owner}, as whom it can be run: sudo -u '#{owner}' …", owner = stat.st_uid)
+        }
         () if stat.st_uid != user && stat.st_uid != 0 => format!("it belongs to uid {}", stat.st_uid),
         () if stat.st_mode & 0o022 != 0 => format!("its mode is {:o}", stat.st_mode & 0o7777),
         () => return Ok(()),
@@ -175,19 +242,13 @@ pub fn digest(bytes: &[u8]) -> String {
 /// may have it, see [`Host`].
 pub fn load(folder: &Path, engine: &Engine) -> Result<(Manifest, Component), CacheError> {
     let folder = TrustedFolder::open(folder)?;
-    let manifest = folder.manifest()?;
-    let Some(recorded) = manifest.precompiled.get(std::env::consts::ARCH) else {
-        return Err(CacheError::NotCompiled {
-            path: folder.path.clone(),
-            reason: format!("the tree has code for {}", manifest.architectures()),
-        });
-    };
-    let name = manifest::code_file(std::env::consts::ARCH);
-    match folder.load(engine, &name, recorded) {
-        Ok(component) => Ok((manifest, component)),
-        Err(CacheError::Io { path, reason }) if reason.kind() == ErrorKind::NotFound => Err(CacheError::Gone { path }),
-        Err(error) => Err(error),
-    }
+    folder.settled(|manifest| folder.code(manifest, engine))
+}
+
+/// Reads a driver's manifest and its component, of at most `most` bytes, from its folder in the tree.
+pub fn component(folder: &Path, most: u64) -> Result<(Manifest, Vec<u8>), CacheError> {
+    let folder = TrustedFolder::open(folder)?;
+    folder.settled(|manifest| folder.component(manifest, most))
 }
 
 /// The host's own cache, outside the tree, which the next synchronization would empty: code that this
@@ -218,14 +279,13 @@ impl Host {
 
     /// Loads the code of a component from the cache.
     pub fn load(&self, manifest: &Manifest, engine: &Engine) -> Result<Component, CacheError> {
-        let folder = TrustedFolder::open(&self.folder(&manifest.component))?;
+        let folder = TrustedFolder::open(&self.folder(&manifest.component)).map_err(CacheError::gone)?;
         let own = folder.manifest()?;
         // Under this name another component's folder may have been put.
         if own.component != manifest.component {
             let (recorded, found) = (manifest.component.clone(), own.component);
             return Err(CacheError::Altered { path: folder.path, recorded, found });
         }
-        let recorded = own.precompiled.get(std::env::consts::ARCH).map(String::as_str).unwrap_or_default();
-        folder.load(engine, &manifest::code_file(std::env::consts::ARCH), recorded)
+        folder.code(&own, engine)
     }
 }

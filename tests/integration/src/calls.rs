@@ -37,6 +37,7 @@ pub fn arguments(action: &str, guest: &Guest) -> Vec<String> {
         "attach_nic" => [MAC, "br0", "-", "fw", "one-7-1"].map(str::to_owned).to_vec(),
         "detach_nic" => vec![MAC.to_owned()],
         "exec" => return vec![id, host, "/bin/sh -c :".to_owned()],
+        "exec_cancel" => return vec![id, host],
         "prereconfigure" => vec!["sda".to_owned()],
         "reconfigure" => vec!["sda".to_owned(), file("disk.1")],
         "snapshot_create" => vec!["0".to_owned()],

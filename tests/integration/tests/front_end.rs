@@ -140,12 +140,43 @@ fn each_way_of_failing() {
     assert_eq!(host.scene.domains(), Vec::<String>::new());
 }
 
+/// The only copy of a machine's memory is not another one's to remove; and what programs have said, in the documents of
+/// all that comes after, keeps nothing from being done.
+#[test]
+fn a_checkpoint_stays_until_its_own_machine_runs() {
+    let scene = Scene::new();
+    scene.configure(&[("VIRSH_RETRIES", "1; true")]);
+    let guest = scene.running(7);
+    let said = stdin("save", &guest).replace("</VM>", "<ERROR><![CDATA[\u{1b}[31mred]]></ERROR></VM>");
+    assert!(said.contains('\u{1b}'));
+    Outcome::of(&mut scene.command("save", &guest), &said).succeeded("");
+    let checkpoint = guest.folder.join("checkpoint");
+    let saved = std::fs::read(&checkpoint).unwrap();
+
+    let other = scene.path("other.xml");
+    std::fs::write(&other, guest.xml().replace(&guest.uuid, "11111111-2222-4333-8444-555555555555")).unwrap();
+    let created = scene.virsh(&["create", other.to_str().unwrap()]);
+    assert_eq!(created.code, 0, "{created:?}");
+    let outcome = Outcome::of(&mut scene.command("restore", &guest), &said);
+    outcome.failed(1);
+    assert!(outcome.says("already exists with uuid"), "{outcome:?}");
+    // What a shell would have made of kvmrc is said once.
+    let remarks = outcome.logs().into_iter().filter(|(_, text)| text.contains("means something else to a shell"));
+    assert_eq!(remarks.count(), 1, "{outcome:?}");
+    assert!(std::fs::read(&checkpoint).unwrap() == saved);
+
+    scene.destroy(&guest);
+    Outcome::of(&mut scene.command("restore", &guest), &said).succeeded("");
+    assert!(!checkpoint.exists());
+    assert_eq!(scene.virsh(&["domuuid", &guest.name]).stdout.trim(), guest.uuid);
+}
+
 #[test]
 fn what_is_wrong_with_the_tree() {
     let host = Host::new();
     let guest = host.scene.guest(7);
     let tree = &host.scene.tree;
-    let code = tree.driver().join(format!("component.{}.cwasm", std::env::consts::ARCH));
+    let code = tree.code();
     // Each is broken, seen to fail, and mended.
     let broken = |path: PathBuf, content: Option<&[u8]>, expected: &[&str]| {
         let (mode, kept) = (std::fs::metadata(&path).unwrap().permissions(), std::fs::read(&path).unwrap());
@@ -173,9 +204,11 @@ fn what_is_wrong_with_the_tree() {
     let outcome = broken(tree.path("bin/remotes-libvirt"), None, &["remotes-libvirt"]);
     outcome.failed(255);
     assert_eq!(outcome.info(), format!("Could not create domain from {}", file(&guest, "deployment.0")));
-    // Without the program it is the stub's shell that says so.
-    let outcome = broken(tree.path("bin/remotes-action"), None, &["remotes-action"]);
-    assert_eq!((outcome.well_formed().code, outcome.stdout.as_str()), (127, ""), "{outcome:?}");
+    // Without the program it is the stub that says so. A shell would take an empty one for a script, which succeeds.
+    for content in [None, Some(&b""[..])] {
+        let outcome = broken(tree.path("bin/remotes-action"), content, &["remotes-action is missing or empty"]);
+        assert_eq!((outcome.well_formed().code, outcome.stdout.as_str()), (1, ""), "{outcome:?}");
+    }
 
     // A missing stub is seen by the probe, as with the stock driver.
     let mut stream = host.stream();

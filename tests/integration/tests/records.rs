@@ -120,7 +120,7 @@ fn each_action_is_recorded_and_replayed_to_the_byte() {
 
     scene.libvirt.kill_daemon().unwrap();
     let before = Snapshot::of(&scene.path("datastores"));
-    let component = scene.tree.driver().join("component.wasm");
+    let component = scene.tree.component();
     for Recorded { action, recording, outcome } in &all {
         assert_eq!(replay(recording, &component), *outcome, "{action}: {}", recording.display());
     }
@@ -216,7 +216,7 @@ fn what_was_ended_by_a_limit_replays_under_it() {
     let path = folder.path().join("recording");
     let outcome = reboot(remotes(), &tree, &["--record", path.to_str().unwrap()]);
     assert!(outcome.code == 1 && outcome.says("more than 1 calls (limits.effects"), "{outcome:?}");
-    let component = tree.driver().join("component.wasm");
+    let component = tree.component();
     assert_eq!(replay(&path, &component), outcome);
 
     let text = fs::read_to_string(&path).unwrap();
@@ -267,7 +267,7 @@ fn a_full_disk_takes_a_recording_and_not_the_answer() {
     let (answer, problem) = outcome.stderr.split_at(whole.stderr.len());
     assert_eq!(answer, whole.stderr);
     assert!(problem.contains("what was recorded is not complete"), "{problem}");
-    let replayed = replay(&path, &tree.driver().join("component.wasm"));
+    let replayed = replay(&path, &tree.driver());
     assert!(replayed.code == 3 && replayed.says("the recording is incomplete"), "{replayed:?}");
 }
 

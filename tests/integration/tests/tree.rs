@@ -2,38 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use remotes_integration::scene::folder;
-use remotes_integration::tree::run;
+use remotes_integration::tree::{fails, run, stock, write};
 use remotes_integration::{Outcome, Snapshot, Tree, dist, remotes};
-
-fn write(path: &Path, content: &str, mode: u32) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// A stock tree in small: scripts with their modes, a driver that is linked, one that is not installed.
-fn stock(root: &Path) -> Snapshot {
-    let script = |name: &str| format!("#!/bin/bash\necho stock {name} \"$@\"\nexit 3\n");
-    for name in ["deploy", "cancel", "save", "migrate", "poll", "save.ceph"] {
-        write(&root.join("vmm/kvm").join(name), &script(name), 0o755);
-    }
-    // Odd, and an operator's right.
-    write(&root.join("vmm/kvm/reset"), &script("reset"), 0o700);
-    write(&root.join("vmm/lib/reboot.rb"), "puts 'stock'\n", 0o644);
-    symlink("../lib/reboot.rb", root.join("vmm/kvm/reboot")).unwrap();
-    symlink("nowhere", root.join("vmm/kvm/restore")).unwrap();
-    write(&root.join("vmm/lib/command.rb"), "# shared\n", 0o644);
-    write(&root.join("etc/vmm/kvm/kvmrc"), "export LIBVIRT_URI=qemu:///system\n", 0o640);
-    write(&root.join("tm/qcow2/clone"), &script("clone"), 0o755);
-    write(&root.join("bin/other"), "#!/bin/sh\n", 0o755);
-    symlink("kvm", root.join("vmm/qemu")).unwrap();
-    Snapshot::of(root).with_file_times()
-}
 
 #[test]
 fn what_was_there_comes_back() {
@@ -129,7 +104,7 @@ fn what_was_altered_is_found() {
     let tree = Tree::install(&folder.path().join("remotes"));
     run(&["tree", "install", "--driver", "vmm/dummy", tree.text()]);
     assert_eq!(tree.verify().0, 0);
-    let code = tree.driver().join(format!("component.{}.cwasm", std::env::consts::ARCH));
+    let code = tree.code();
     let alter = |path: &Path| {
         let mut content = fs::read(path).unwrap();
         *content.last_mut().unwrap() ^= 1;
@@ -149,7 +124,7 @@ fn what_was_altered_is_found() {
         ),
         (code.clone(), Box::new(alter), "vmm/kvm", "not what was recorded"),
         (code.clone(), Box::new(set_mode(0o664)), "vmm/kvm", "its mode is 664"),
-        (tree.driver().join("component.wasm"), Box::new(alter), "vmm/kvm", "not the component that was installed"),
+        (tree.component(), Box::new(alter), "vmm/kvm", "not what was recorded"),
         (tree.driver().join("driver.toml"), Box::new(alter), "vmm/kvm", "driver.toml"),
         (tree.driver().join("driver.toml"), Box::new(set_mode(0o666)), "vmm/kvm", "its mode is 666"),
         (
@@ -218,12 +193,6 @@ fn what_was_altered_is_found() {
     fs::set_permissions(tree.driver(), fs::Permissions::from_mode(0o777)).unwrap();
     assert_eq!(tree.verify().0, 3);
     Outcome::of(Command::new(tree.stub("cancel")).args(["one-1", "node1"]), "").failed(1);
-}
-
-/// Has a command fail, saying this.
-fn fails(arguments: &[&str], says: &str) {
-    let outcome = Outcome::of(remotes().args(arguments), "");
-    assert!(outcome.code == 1 && outcome.says(says), "{arguments:?}: {outcome:?}");
 }
 
 #[test]

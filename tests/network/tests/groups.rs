@@ -88,3 +88,49 @@ fn types_of_icmp_let_nothing_of_the_other_family_through() {
         });
     }
 }
+
+/// Templates tell a value that is empty from one that is absent, and what is empty lets nothing through.
+#[test]
+fn what_is_empty_lets_nothing_through() {
+    const EMPTY: &str = "<![CDATA[]]>";
+    for by in By::ALL {
+        let networks = "<IP>10.0.0.0</IP><SIZE>4</SIZE>";
+        let rules = rule("TCP", &format!("<IP>{EMPTY}</IP>"))
+            + &rule("UDP", &format!("<IP6>fd00::</IP6><SIZE>{EMPTY}</SIZE>"))
+            + &rule("TCP", &format!("<RANGE>{EMPTY}</RANGE>{networks}"));
+        made(by, 7, 0, &rules, |state| {
+            let inbound = |rules: &str| -> Vec<String> {
+                let lines = rules.lines().filter(|line| line.starts_with("-A one-7-0-i") && line.ends_with("RETURN"));
+                lines.filter(|line| !line.contains("--state") && !line.contains("icmp")).map(str::to_owned).collect()
+            };
+            let ports = "-A one-7-0-i -m set --match-set one-7-0-0-i-nr-inet src,dst -j RETURN";
+            assert_eq!((inbound(&state.iptables), inbound(&state.ip6tables)), (vec![ports.to_owned()], vec![]));
+            assert!(!state.ipset.contains("add one-7-0-0-i-nr-inet"), "{}", state.ipset);
+        });
+    }
+}
+
+/// What a rule must have is not made up: the machine is closed.
+#[test]
+fn a_rule_that_lacks_something_closes_the_machine() {
+    let whole = rule("TCP", "");
+    for (without, word) in [
+        (whole.replace("<PROTOCOL>TCP</PROTOCOL>", ""), "PROTOCOL"),
+        (whole.replace(">TCP<", "><![CDATA[]]><"), "PROTOCOL"),
+        (whole.replace("<RULE_TYPE>INBOUND</RULE_TYPE>", ""), "RULE_TYPE"),
+    ] {
+        let machine = Machine { rules: without, ..Machine::new(7, "fw") };
+        isolated(move || {
+            sh("ip link add br0 type bridge; ip link set br0 up");
+            let mut grounds = Grounds::by(By::Own);
+            machine.plug();
+            grounds.domain(&machine.domain());
+            let outcome = grounds
+                .call("fw", Call::Post { vm: machine.document(), deploy_id: "one-7".into(), host: "node1".into() });
+            let Some(Err(failure)) = &outcome.result else { panic!("{outcome:?}") };
+            assert!(failure.message.contains(&format!("a rule has no {word}")), "{failure}");
+            let rules = State::now().iptables;
+            assert!(rules.contains("-A one-7-0-i -j DROP\n-A one-7-0-o -j DROP\n"), "{rules}");
+        });
+    }
+}

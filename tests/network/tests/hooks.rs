@@ -35,3 +35,20 @@ fn site_extensions_in_ruby_are_not_loaded() {
         assert!(!sh("ip -o link show").contains("extended"));
     });
 }
+
+#[test]
+fn what_a_hook_prints_without_end_is_left_out() {
+    isolated(|| {
+        let mut grounds = Grounds::default();
+        grounds.hook("bridge", "pre.d/10-a", "#!/bin/sh\nseq 1 60000\n");
+        let machine = Machine::new(7, "bridge");
+        let outcome = grounds.call("bridge", Call::Pre { vm: machine.document() });
+        assert!(matches!(outcome.result, Some(Ok(_))), "{:?}", outcome.result);
+        assert!(outcome.log.iter().any(|line| line == "Info: 1"));
+        let last = outcome.log.last().unwrap();
+        assert!(
+            last.starts_with("Warning: 5") && last.ends_with("lines that the hook printed are left out here"),
+            "{last}"
+        );
+    });
+}

@@ -154,3 +154,28 @@ fn without_a_gateway_the_ports_are_open() {
         assert!(!sh("iptables -t nat -S").contains("10.0.0"));
     });
 }
+
+/// The machine's address by another link: nothing would reach it.
+#[test]
+fn a_route_by_another_link_is_in_the_way() {
+    isolated(|| {
+        let case = Case::read("58-nodeport-post");
+        let mut grounds = case.prepare();
+        sh("ip link add other type bridge; ip link set other up");
+        let vm = case.text("vm.xml").trim_end().to_owned();
+        let address = vm.split("<IP><![CDATA[").nth(1).unwrap().split(']').next().unwrap().to_owned();
+        let deploy_id = case.input()["argv"][0].as_str().unwrap().to_owned();
+        let post = || Call::Post { vm: vm.clone(), deploy_id: deploy_id.clone(), host: "node1".into() };
+        assert!(matches!(grounds.call("nodeport", Call::Pre { vm: vm.clone() }).result, Some(Ok(_))));
+        sh(&format!("ip route add {address}/32 dev other"));
+        let outcome = grounds.call("nodeport", post());
+        let Some(Err(failure)) = &outcome.result else { panic!("{outcome:?}") };
+        assert!(failure.message.contains("one by another link is in the way"), "{failure}");
+        assert!(sh("ip -4 route show").contains(&format!("{address} dev other")));
+        sh(&format!("ip route del {address}/32 dev other"));
+        for _ in 0..2 {
+            let outcome = grounds.call("nodeport", post());
+            assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+        }
+    });
+}

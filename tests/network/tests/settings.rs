@@ -1,6 +1,7 @@
 //! OpenNebulaNetwork.conf as operators write it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use remotes_effect::vnm::Call;
 use remotes_network_tests::scene::Machine;
 use remotes_network_tests::{Grounds, isolated, sh};
 
@@ -67,4 +68,68 @@ fn a_file_that_is_none_stops_no_action() {
             machine.act(&mut grounds, action);
         }
     });
+}
+
+#[test]
+fn a_filter_that_is_meant_is_there() {
+    isolated(|| {
+        let mut grounds = Grounds::default();
+        let more = "<FILTER_MAC_SPOOFING>YES </FILTER_MAC_SPOOFING>".to_owned();
+        let machine = Machine { more, ..Machine::new(7, "fw") };
+        machine.act(&mut grounds, "pre");
+        machine.plug();
+        grounds.domain(&machine.domain());
+        machine.act(&mut grounds, "post");
+        assert!(sh("iptables -S one-7-0-o").contains("! --mac-source"), "{}", sh("iptables -S"));
+    });
+}
+
+/// What a network does not say, or says wrongly, is not made up.
+#[test]
+fn a_network_that_cannot_be_is_refused() {
+    for (driver, more, word) in [
+        ("vxlan", "<PHYDEV>eth1</PHYDEV><VLAN_ID>7</VLAN_ID><MTU>large</MTU>", "MTU is \"large\""),
+        ("bridge", "", "has no BRIDGE"),
+    ] {
+        isolated(move || {
+            sh("ip link add eth1 type veth peer name eth1peer");
+            let mut grounds = Grounds::default();
+            let machine = Machine { more: more.to_owned(), ..Machine::new(7, driver) };
+            let vm = match more {
+                "" => machine.document().replace("<BRIDGE>br0</BRIDGE>", ""),
+                _ => machine.document(),
+            };
+            let outcome = grounds.call(driver, Call::Pre { vm });
+            let Some(Err(failure)) = &outcome.result else { panic!("{outcome:?}") };
+            assert!(failure.message.contains(word), "{failure}");
+        });
+    }
+}
+
+/// `:vxlan_ttl: false` leaves it to the kernel.
+#[test]
+fn the_hops_of_a_vxlan_may_be_unset() {
+    isolated(|| {
+        sh("ip link add eth1 type veth peer name eth1peer; ip link set eth1 up");
+        let mut grounds = Grounds::default();
+        grounds.configuration(":vxlan_ttl:\tfalse\n:vxlan_mtu: 1400\n");
+        let more = "<PHYDEV>eth1</PHYDEV><VLAN_ID>7</VLAN_ID>".to_owned();
+        Machine { more, ..Machine::new(7, "vxlan") }.act(&mut grounds, "pre");
+        let link = sh("ip -d link show eth1.7");
+        assert!(link.contains("mtu 1400") && !link.contains("ttl 16"), "{link}");
+    });
+}
+
+#[test]
+fn keys_as_people_write_them() {
+    for (file, conf) in [("keep_empty_bridge: true\n", ""), ("", "<CONF> keep_empty_bridge = yes</CONF>")] {
+        isolated(move || {
+            let mut grounds = Grounds::default();
+            grounds.configuration(&format!(":vlan_mtu: 1500\n{file}"));
+            let machine = Machine { more: conf.to_owned(), ..Machine::new(7, "bridge") };
+            machine.act(&mut grounds, "pre");
+            machine.act(&mut grounds, "clean");
+            assert!(sh("ip -o link").contains("br0"), "{file}{conf}");
+        });
+    }
 }

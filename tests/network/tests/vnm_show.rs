@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use remotes_network_tests::{Case, Grounds, isolated, sh, switched, until};
-use remotes_test_support::dist;
+use remotes_network_tests::{Case, Grounds, isolated, sh, switched};
+use remotes_test_support::{dist, until};
 use serde_json::Value;
 
 /// What is shown, where this thread is.
@@ -69,7 +69,7 @@ fn flows_that_do_not_hold_are_seen() {
         switched(move || {
             let _grounds = ready("51-ovswitch-post-spoofing");
             sh(damage);
-            until(expected, || lines(&show(&[]), "flows: ") == [expected]);
+            until(expected, || Ok((lines(&show(&[]), "flows: ") == [expected]).then_some(()))).unwrap();
         });
     }
 }

@@ -1,5 +1,6 @@
 //! One interface of a virtual machine.
 
+use crate::Failure;
 use crate::xml::Element;
 
 /// Addresses of an interface, or of the virtual router in front of it.
@@ -68,7 +69,7 @@ pub struct Nic {
     /// EtherType of the outer tag
     pub qinq_type: Option<String>,
     /// size of packets
-    pub mtu: Option<u32>,
+    pub mtu: Option<String>,
     /// Ethernet address as it is given
     pub mac: String,
     /// name of the host's side, if libvirt does as it is told
@@ -125,12 +126,23 @@ pub struct Nic {
 }
 
 impl Nic {
+    /// The size of packets in bytes, where the network says so.
+    ///
+    /// # Errors
+    /// What it says is no number.
+    pub fn mtu(&self) -> Result<Option<u32>, Failure> {
+        let Some(mtu) = &self.mtu else { return Ok(None) };
+        let number = mtu.trim().parse().map(Some);
+        number.map_err(|_| Failure::invalid(format!("NIC {}: MTU is {mtu:?}, expected a number of bytes", self.id)))
+    }
+
     /// Reads an element; values that are empty count as absent, but for `SECURITY_GROUPS`.
     pub(super) fn read(element: Element<'_, '_>, document: &str) -> Self {
         let text = |name: &str| element.text(name).map(str::to_owned);
         let number = |name: &str| element.text(name).and_then(|text| text.trim().parse().ok());
         let numbers = |text: &str| text.split(',').filter_map(|id| id.trim().parse().ok()).collect::<Vec<u32>>();
-        let yes = |name: &str| element.text(name).is_some_and(|text| text.eq_ignore_ascii_case("yes"));
+        // A filter that is meant must not be missing for a blank behind the word.
+        let yes = |name: &str| element.text(name).is_some_and(|text| text.to_ascii_lowercase().contains("yes"));
         let switch = |name: &str| {
             element.text(name).map(|text| ["yes", "on"].iter().any(|word| text.trim().eq_ignore_ascii_case(word)))
         };
@@ -160,7 +172,7 @@ impl Nic {
             vlan_tagged_id: text("VLAN_TAGGED_ID"),
             cvlans: text("CVLANS"),
             qinq_type: text("QINQ_TYPE"),
-            mtu: number("MTU"),
+            mtu: text("MTU"),
             mac: text("MAC").unwrap_or_default(),
             target: text("TARGET"),
             addresses: addresses(""),

@@ -4,4 +4,4 @@ mod build;
 mod read;
 
 pub use build::{Tag, escape};
-pub use read::{Document, Element};
+pub use read::{Document, Element, readable};

@@ -1,5 +1,6 @@
 //! Reading.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::Failure;
@@ -10,6 +11,16 @@ pub struct Document<'a>(roxmltree::Document<'a>);
 /// An element of a [`Document`].
 #[derive(Clone, Copy)]
 pub struct Element<'d, 'a>(roxmltree::Node<'d, 'a>);
+
+/// The text with U+FFFD in place of characters that XML does not know, such as those that move a terminal's cursor:
+/// for documents that hold what users and programs have said. What an action is called with is made so already.
+pub fn readable(text: &str) -> Cow<'_, str> {
+    let unknown = |c: char| matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
+    match text.contains(unknown) {
+        true => text.replace(unknown, "\u{fffd}").into(),
+        false => text.into(),
+    }
+}
 
 impl<'a> Document<'a> {
     /// Parses a whole document.
@@ -49,6 +60,11 @@ impl<'d, 'a> Element<'d, 'a> {
     /// The name, without a prefix.
     pub fn name(self) -> &'d str {
         self.0.tag_name().name()
+    }
+
+    /// The URI of the namespace that it is in; none where it is in none.
+    pub fn namespace(self) -> Option<&'d str> {
+        self.0.tag_name().namespace()
     }
 
     /// The element's text (CDATA included) up to its first child element; none where there is none.
@@ -141,6 +157,19 @@ mod tests {
     fn split_cdata_is_one_text() {
         let document = Document::parse("<A><B><![CDATA[x]]]]><![CDATA[>y]]></B></A>").unwrap();
         assert_eq!(document.text("B"), Some("x]]>y"));
+    }
+
+    #[test]
+    fn what_xml_does_not_know_can_be_read_around() {
+        let unknown: String =
+            (0..=0x1f).map(char::from).filter(|c| !"\t\n\r".contains(*c)).chain(['\u{fffe}']).collect();
+        for c in unknown.chars() {
+            let xml = format!("<a><b><![CDATA[x{c}y]]></b></a>");
+            assert!(Document::parse(&xml).is_err(), "{c:?}");
+            assert_eq!(Document::parse(&readable(&xml)).unwrap().text("b"), Some("x\u{fffd}y"));
+        }
+        assert_eq!(readable("<a>\u{7f}\u{85}\té</a>"), "<a>\u{7f}\u{85}\té</a>");
+        Document::parse("<a>\u{7f}\u{85}\u{fdd0}\té</a>").unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use remotes_sdk::libvirt::{self, Scope};
 use remotes_sdk::vm::Action;
-use remotes_sdk::xml::Tag;
+use remotes_sdk::xml::{Document, Element, Tag};
 use remotes_sdk::{Explain, Failure, here, info};
 
 use crate::device::pci::{Device, guest_address};
@@ -26,8 +26,10 @@ pub fn run(id: &str, action: &str) -> Result<(), Failure> {
     };
     let tag = nic::tag(element, &action).explain(could_not)?;
     let is_attached = || {
-        let mac = element.text("MAC").unwrap_or_default();
-        Ok(live::find(&live::description(id)?, "interface", |device| live::has_mac(device, mac))?.is_some())
+        let text = tag.to_string();
+        let wanted = Document::parse(&text)?;
+        let same = |device: Element<'_, '_>| nic::is_same(wanted.root(), device);
+        Ok(live::find(&live::description(id)?, "interface", same)?.is_some())
     };
     attach(id, &tag, is_attached).explain(could_not)
 }

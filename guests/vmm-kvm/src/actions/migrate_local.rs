@@ -6,7 +6,7 @@ use crate::{memory, migration};
 
 pub fn run(id: &str, destination: &str, source: &str, vm_id: u32, action: &str) -> Result<(), Failure> {
     if destination != source {
-        memory::compact(&Node::Host(destination.to_owned()), "CLEANUP_MEMORY_ON_START");
+        memory::compact_before_arrival(&Node::Host(destination.to_owned()));
     }
     migration::run(id, destination, source, Node::Host(source.to_owned()), vm_id, action)
 }

@@ -4,10 +4,13 @@ use remotes_sdk::filesystem::{self, Kind};
 use remotes_sdk::{Explain, Failure, FailureKind, at, clock, error, here, info, libvirt};
 
 use crate::domain::{active, while_busy};
-use crate::{hooks, memory};
+use crate::hooks::Hook;
+use crate::memory;
 
 pub fn run(id: &str, checkpoint: &str, host: &str, vm_id: u32, action: &str) -> Result<(), Failure> {
     let could_not = || format!("Could not save {id} to {checkpoint}");
+    // What cannot be read is known before the guest is touched.
+    let hook = Hook::of(action).explain(could_not)?;
     // Before anything is moved: the checkpoint of a domain that is gone may be the only one of it.
     if active(id).explain(could_not)?.is_none() {
         error!("domain {id} is not running on this host; {checkpoint} is left as it is");
@@ -21,7 +24,7 @@ pub fn run(id: &str, checkpoint: &str, host: &str, vm_id: u32, action: &str) -> 
     saved.explain(could_not)?;
     memory::compact_on_stop();
     let arguments = [id, checkpoint, host, &vm_id.to_string(), host];
-    match hooks::call(action, "save", arguments) {
+    match hook.call("save", arguments) {
         Ok(None | Some(true)) => Ok(()),
         Ok(Some(false)) => undo(checkpoint, Failure::failed("the checkpoint was not stored")),
         Err(failure) => undo(checkpoint, failure),

@@ -4,6 +4,8 @@ use remotes_sdk::vm::Action;
 use remotes_sdk::xml::{Element, Tag};
 use remotes_sdk::{Failure, settings};
 
+use super::live;
+
 /// Where Open vSwitch with DPDK has its sockets.
 const SOCKETS: &str = "/var/run/one/vhost-socks";
 
@@ -31,6 +33,24 @@ pub fn tag(nic: Element<'_, '_>, action: &Action<'_>) -> Result<Tag, Failure> {
         .children(bandwidth(nic)))
 }
 
+/// Whether an interface of the running domain is the one that this description makes: its address alone says
+/// nothing of where it is connected.
+pub fn is_same(wanted: Element<'_, '_>, device: Element<'_, '_>) -> bool {
+    let of = |element: Element<'_, '_>, child: &str, name: &str| {
+        element.first(child).and_then(|child| child.attribute(name)).map(str::to_owned)
+    };
+    let same = |child: &str, name: &str| {
+        let value = of(wanted, child, name);
+        value.is_none() || value == of(device, child, name)
+    };
+    // That of a socket is named by the switch.
+    let named = wanted.attribute("type") == Some("vhostuser") || same("target", "dev");
+    wanted.attribute("type") == device.attribute("type")
+        && of(wanted, "mac", "address").is_some_and(|mac| live::has_mac(device, &mac))
+        && ["bridge", "path"].into_iter().all(|name| same("source", name))
+        && named
+}
+
 /// What the interface is connected to.
 fn link(nic: Element<'_, '_>) -> Tag {
     let dummy = nic.text("NETWORK_MODE").is_some_and(|mode| mode.eq_ignore_ascii_case("dummy"));
@@ -50,11 +70,12 @@ fn link(nic: Element<'_, '_>) -> Tag {
     }
 }
 
-/// A filter is of use only where there is an address to hold the guest to.
+/// A filter is of use only where there is an address to hold the guest to. One that is there and empty is none that
+/// the guest may use.
 fn filterref(nic: Element<'_, '_>, filter: &str) -> Option<Tag> {
     let address = |key| nic.text(key).map(|ip| Tag::new("parameter").with("name", "IP").with("value", ip));
-    let ip = address("IP")?;
-    Some(Tag::new("filterref").with("filter", filter).child(ip).children(address("VROUTER_IP")))
+    nic.first("IP")?;
+    Some(Tag::new("filterref").with("filter", filter).children(address("IP")).children(address("VROUTER_IP")))
 }
 
 fn bandwidth(nic: Element<'_, '_>) -> Option<Tag> {

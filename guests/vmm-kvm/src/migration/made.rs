@@ -206,8 +206,12 @@ pub fn is_same_storage(journey: &Journey, folder: &str) -> Result<bool, Failure>
 }
 
 fn in_the_way(journey: &Journey, path: &str) -> Failure {
-    Failure::exists(format!(
-        "{path} exists on {} and was not made by this migration: if nothing uses it, remove it",
-        shown(&journey.destination)
-    ))
+    let host = shown(&journey.destination);
+    Failure::exists(match path == journey.to || is_inside(&journey.to, path) {
+        true => format!("{path} exists on {host} and was not made by this migration: if nothing uses it, remove it"),
+        false => format!(
+            "{path} exists on {host} and is outside of the machine's folder, an image of a datastore perhaps: it is not \
+             written over, and must not be removed if that datastore is shared; migrate the machine powered off"
+        ),
+    })
 }

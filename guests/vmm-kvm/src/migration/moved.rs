@@ -17,7 +17,7 @@ pub struct Stayed {
 
 /// Moves the machine. It has moved where it is seen to have, whatever was answered.
 pub fn leave(journey: &Journey, how: &Migration) -> Result<(), Stayed> {
-    let moved = journey.while_busy(|| libvirt::migrate(&journey.source, &journey.id, how));
+    let moved = journey.while_busy(|| libvirt::migrate(&journey.source, &journey.id, how)).map_err(in_operators_words);
     let Err(failure) = moved else { return Ok(()) };
     if matches!(failure.kind, FailureKind::Timeout | FailureKind::Unknown) {
         libvirt::abort_job(&journey.source, &journey.id).or_warn("the move cannot be ended");
@@ -30,6 +30,11 @@ pub fn leave(journey: &Journey, how: &Migration) -> Result<(), Stayed> {
             Err(Stayed { failure: Failure { message, ..failure }, certain: false })
         }
     }
+}
+
+/// What the contract calls so, the operator writes otherwise.
+fn in_operators_words(failure: Failure) -> Failure {
+    Failure { message: failure.message.replace("`allow-unsafe`", "`--unsafe` in MIGRATE_OPTIONS of kvmrc"), ..failure }
 }
 
 impl Stayed {
@@ -49,7 +54,7 @@ impl Stayed {
 /// What is left to do when the machine is there. Nothing of it is a reason to call the move a failure.
 pub fn arrived(journey: &Journey, forgotten: &Forgotten) {
     forgotten.give(journey, &journey.destination);
-    guest_clock::synchronise(&journey.destination, &journey.id);
-    memory::compact(&journey.source, "CLEANUP_MEMORY_ON_STOP");
+    guest_clock::synchronise_moved(&journey.destination, &journey.id);
+    memory::compact_on_leave(&journey.source);
     remotes_sdk::debug!("{} is on {}", journey.id, shown(&journey.destination));
 }

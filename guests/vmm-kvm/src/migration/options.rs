@@ -23,7 +23,8 @@ const DECIDED: [&str; 10] = [
 
 const KNOWN: &str = "--live, --verbose, --change-protection, --unsafe, --compressed, --auto-converge, \
     --auto-converge-initial N, --auto-converge-increment N, --bandwidth N, --parallel, --parallel-connections N, --p2p, \
-    --tunnelled, --tls, --postcopy, --abort-on-error, --migrateuri URI, --listen-address ADDRESS";
+    --tunnelled, --tls, --postcopy, --postcopy-bandwidth N, --timeout N, --timeout-suspend, --timeout-postcopy, \
+    --abort-on-error, --comp-methods METHOD, --migrateuri URI, --listen-address ADDRESS, --disks-port N";
 
 /// The parameters, without disks.
 pub fn read(action: &Action<'_>, destination: &str) -> Result<Migration, Failure> {
@@ -46,6 +47,11 @@ pub fn read(action: &Action<'_>, destination: &str) -> Result<Migration, Failure
         abort_on_error: false,
         migrate_uri: None,
         listen_address: None,
+        disks_port: None,
+        compression: None,
+        post_copy_bandwidth: None,
+        suspend_after: None,
+        post_copy_after: None,
     };
     let text = settings::text("MIGRATE_OPTIONS")?.unwrap_or_default();
     operators(&mut how, &text)
@@ -70,6 +76,7 @@ fn host(name: &str) -> Result<String, Failure> {
 fn operators(how: &mut Migration, text: &str) -> Result<(), Failure> {
     let words = shell_words::split(text).map_err(|error| Failure::invalid(format!("{error}: {text}")))?;
     let mut words = words.into_iter();
+    let (mut timeout, mut follows) = (None, false);
     while let Some(word) = words.next() {
         let Some(option) = word.strip_prefix("--") else {
             return Err(Failure::invalid(format!("{word:?} is no option; known are {KNOWN}")));
@@ -78,15 +85,19 @@ fn operators(how: &mut Migration, text: &str) -> Result<(), Failure> {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
             None => (option.to_owned(), None),
         };
+        if let Some(switch) = switch(how, &name) {
+            if given.is_some() {
+                return Err(Failure::invalid(format!("--{name} takes no value")));
+            }
+            *switch = true;
+            continue;
+        }
         let mut value = || {
             let value = given.clone().or_else(|| words.next()).filter(|value| !value.is_empty());
             value.ok_or_else(|| Failure::invalid(format!("--{name} wants a value")))
         };
         match name.as_str() {
-            "live" | "verbose" | "change-protection" => {}
-            "unsafe" => how.allow_unsafe = true,
-            "compressed" => how.compressed = true,
-            "auto-converge" => how.auto_converge = true,
+            "live" | "verbose" | "change-protection" | "timeout-suspend" => {}
             "auto-converge-initial" => {
                 (how.auto_converge, how.auto_converge_initial) = (true, Some(number(&name, &value()?)?));
             }
@@ -94,23 +105,51 @@ fn operators(how: &mut Migration, text: &str) -> Result<(), Failure> {
                 (how.auto_converge, how.auto_converge_increment) = (true, Some(number(&name, &value()?)?));
             }
             "bandwidth" => how.bandwidth = Some(number(&name, &value()?)?),
+            "postcopy-bandwidth" => how.post_copy_bandwidth = Some(number(&name, &value()?)?),
             // As many as QEMU has by default.
             "parallel" => how.parallel_connections = how.parallel_connections.or(Some(2)),
             "parallel-connections" => how.parallel_connections = Some(number(&name, &value()?)?),
-            "p2p" => how.peer_to_peer = true,
-            "tunnelled" => how.tunnelled = true,
-            "tls" => how.tls = true,
-            "postcopy" => how.post_copy = true,
-            "abort-on-error" => how.abort_on_error = true,
+            "timeout" => timeout = Some(number(&name, &value()?)?),
+            "timeout-postcopy" => follows = true,
+            "comp-methods" => (how.compressed, how.compression) = (true, Some(method(&value()?)?)),
             "migrateuri" => how.migrate_uri = Some(value()?),
             "listen-address" => how.listen_address = Some(value()?),
+            "disks-port" => how.disks_port = Some(number::<u16>(&name, &value()?)?.into()),
             decided if DECIDED.contains(&decided) => {
                 return Err(Failure::invalid(format!("--{decided} is the driver's to decide; remove it")));
             }
             _ => return Err(Failure::invalid(format!("--{name} is not known; known are {KNOWN}"))),
         }
     }
+    match (follows, how.post_copy) {
+        (true, false) => return Err(Failure::invalid("--timeout-postcopy wants --postcopy")),
+        (true, true) => how.post_copy_after = timeout,
+        (false, _) => how.suspend_after = timeout,
+    }
     Ok(())
+}
+
+/// What an option without a value switches on.
+fn switch<'a>(how: &'a mut Migration, name: &str) -> Option<&'a mut bool> {
+    Some(match name {
+        "unsafe" => &mut how.allow_unsafe,
+        "compressed" => &mut how.compressed,
+        "auto-converge" => &mut how.auto_converge,
+        "p2p" => &mut how.peer_to_peer,
+        "tunnelled" => &mut how.tunnelled,
+        "tls" => &mut how.tls,
+        "postcopy" => &mut how.post_copy,
+        "abort-on-error" => &mut how.abort_on_error,
+        _ => return None,
+    })
+}
+
+/// One method of compression, in libvirt's words.
+fn method(text: &str) -> Result<String, Failure> {
+    match text.chars().all(|c| c.is_ascii_alphanumeric()) {
+        true => Ok(text.to_owned()),
+        false => Err(Failure::invalid(format!("comp-methods: {text:?} is not the name of one method"))),
+    }
 }
 
 /// What the machine's own template asks for.

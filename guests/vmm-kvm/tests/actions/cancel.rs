@@ -101,7 +101,7 @@ fn a_denial_is_not_tried_again() {
 
 #[test]
 fn memory_is_compacted_after_it() {
-    let host = host(running(&plain()).configuration("CLEANUP_MEMORY_ON_STOP", "YES").tool("sysctl"));
+    let host = host(running(&plain()).configuration("CLEANUP_MEMORY_ON_STOP", "yes").tool("sysctl"));
     cancel(&host).value();
     assert_eq!(runs(&host, "sysctl").len(), 1);
 }

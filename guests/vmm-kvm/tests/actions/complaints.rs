@@ -1,7 +1,9 @@
 //! What operators of OpenNebula complained about: each thread's case, with the end that it should have had.
 //! The numbers are issues of OpenNebula/one.
 
-use remotes_sdk::testing::{Call, Guest, Host, Image, Machine, Reaction, Simulation};
+use remotes_effect::Effect;
+use remotes_effect::libvirt::Effect as E;
+use remotes_sdk::testing::{Call, Guest, Host, Image, Machine, Reaction, Simulation, State};
 use remotes_sdk::{Failure, FailureKind, Vmm};
 use vmm_kvm::Kvm;
 
@@ -142,6 +144,24 @@ fn issues_5444_and_5531_images_of_others_are_never_touched() {
         assert!(call.failure().message.contains(&format!("{path} exists on node2")), "{:?}", call.failure());
         assert_eq!(trees(&host), before);
     }
+}
+
+/// Where it is a datastore's image, the other host's may be the very same file: nobody is told to remove it.
+#[test]
+fn an_image_outside_of_the_machines_folder_is_not_to_be_removed() {
+    let path = "/var/lib/one/datastores/5/base";
+    let mut world = apart();
+    let destroy = E::Destroy { on: remotes_sdk::here(), domain: UUID.into() };
+    remotes_effect::Executor::execute(&mut world, &Effect::Libvirt(destroy));
+    let xml = description().replace(&format!("{FOLDER}/disk.2"), path);
+    let there = Machine::new().checked_disks().file(path, "image").directory("/var/lib/one/datastores");
+    let host = host(world.file(path, "image").domain(&xml, State::Running).host("node2", there));
+    let before = trees(&host);
+    let call = to_host(&host, "NO");
+    let message = &call.failure().message;
+    assert!(message.contains(&format!("{path} exists on node2 and is outside of the machine's folder")), "{message}");
+    assert!(!message.contains("remove it"), "{message}");
+    assert_eq!(trees(&host), before);
 }
 
 /// A daemon that answers no more held up everything. An effect has its deadline: it fails, and so does the action,

@@ -106,6 +106,31 @@ fn links_of_disks_are_resolved_one_level() {
 }
 
 #[test]
+fn links_that_go_up_are_resolved_as_they_are_written() {
+    let folder = "/var/lib/one/datastores/101/1";
+    for (link, target) in [
+        ("../../100/image", "/var/lib/one/datastores/100/image"),
+        ("./x/.././image", "/var/lib/one/datastores/101/1/image"),
+        ("/var/lib/one/datastores/../datastores/100/image", "/var/lib/one/datastores/100/image"),
+    ] {
+        let host = host(empty().file(target, "image").link(&format!("{folder}/disk.0"), link));
+        deploy(&host, &disks(&[&format!("{FOLDER}/disk.0")])).value();
+        let simulation = host.simulation();
+        assert!(simulation.here.text(DEPLOYMENT).unwrap().contains(&format!("'{target}'")), "{link}");
+    }
+    for link in [
+        "../../../../../../etc/shadow",
+        "../../../../../../../../../etc/shadow",
+        "/var/lib/one/datastores/../../../../etc/shadow",
+    ] {
+        let host = host(empty().file("/etc/shadow", "secret").link(&format!("{folder}/disk.0"), link));
+        let call = deploy(&host, &disks(&[&format!("{FOLDER}/disk.0")]));
+        assert_eq!(call.failure().kind, FailureKind::Denied, "{link}");
+        assert!(!host.simulation().here.exists(DEPLOYMENT));
+    }
+}
+
+#[test]
 fn only_disks_of_files_are_resolved() {
     let host = host(
         empty().link("/var/lib/one/datastores/101/1/disk.1", "disk.0").file("/var/lib/one/datastores/101/1/disk.0", ""),

@@ -264,6 +264,15 @@ fn detach(host: &Host) -> Call<()> {
     host.call(|| Kvm::detach_disk(UUID.into(), PATH.into(), "vdb".into(), 1, action("", "qcow2")))
 }
 
+/// The front-end would go on to remove its image.
+#[test]
+fn without_a_target_nothing_is_said_to_be_unplugged() {
+    let host = host(plugged(Reaction::AfterPolls(0)));
+    let call = host.call(|| Kvm::detach_disk(UUID.into(), PATH.into(), String::new(), 1, action("", "qcow2")));
+    assert_eq!(call.failure().kind, FailureKind::Invalid);
+    assert_eq!(call.names(), [""; 0]);
+}
+
 /// oned writes two `<devices>`; the disk is in the second one here.
 fn plugged(unplug: Reaction) -> Simulation {
     let disk =

@@ -190,6 +190,34 @@ fn plain_qemu_is_served_alike() {
     }
 }
 
+/// The shell compares with `yes`; only what migrates is Ruby.
+#[test]
+fn yes_is_written_in_small_letters() {
+    use remotes_sdk::testing::{Guest, Reaction};
+    let stubborn = Guest { power_button: Reaction::Ignores, ..Default::default() };
+    let world = running(&plain()).guest("one-1", stubborn).configuration("SHUTDOWN_TIMEOUT", "2");
+    let host1 = host(world.configuration("FORCE_DESTROY", "YES").configuration("CLEANUP_MEMORY_ON_STOP", "Yes"));
+    let call = host1.call(|| Kvm::shutdown(UUID.into(), "node1".into(), String::new()));
+    assert_eq!(call.failure().message, format!("Timed out shutting down {UUID}"));
+    assert!(call.log().iter().any(|line| line.contains("FORCE_DESTROY=YES counts as no")), "{:?}", call.log());
+    assert_eq!(host1.simulation().domains().count(), 1);
+
+    let deaf = domain(OS).replace("<acpi/>", "");
+    let host2 = host(running(&deaf).configuration("CANCEL_NO_ACPI", "YES"));
+    assert_eq!(host2.call(|| Kvm::shutdown(UUID.into(), "node1".into(), String::new())).count("libvirt.destroy"), 0);
+
+    let host3 = host(running(&plain()).configuration("SYNC_TIME", "YES"));
+    host3.call(|| Kvm::save(UUID.into(), CHECKPOINT.into(), "node1".into(), 1, String::new())).value();
+    let call = host3.call(|| Kvm::restore(CHECKPOINT.into(), "node1".into(), UUID.into(), 1, String::new()));
+    assert_eq!(call.count("libvirt.sync-time"), 0);
+    call.value();
+
+    let moved = host(together().configuration("SYNC_TIME", "YES").configuration("CLEANUP_MEMORY_ON_STOP", "YES"));
+    let call = to_host(&moved, "YES");
+    assert_eq!((call.count("libvirt.sync-time"), call.count("tools.available")), (1, 1));
+    call.value();
+}
+
 #[test]
 fn values_that_are_none_are_told_of_and_defaults_used() {
     let world = together().configuration("VIRSH_TRIES", "many");

@@ -123,6 +123,21 @@ fn kvmrc_and_the_template_say_how() {
         }
     );
     assert_eq!(options("--parallel-connections 4 --parallel", "").parallel_connections, Some(4));
+    assert_eq!(
+        options("--timeout 60 --comp-methods=xbzrle --disks-port 49200 --postcopy --postcopy-bandwidth 50", ""),
+        Migration {
+            suspend_after: Some(60),
+            compressed: true,
+            compression: Some("xbzrle".into()),
+            disks_port: Some(49200),
+            post_copy: true,
+            post_copy_bandwidth: Some(50),
+            ..plain.clone()
+        }
+    );
+    assert_eq!(options("--timeout-suspend --timeout 9", "").suspend_after, Some(9));
+    let follows = options("--postcopy --timeout-postcopy --timeout 9", "");
+    assert_eq!((follows.suspend_after, follows.post_copy_after), (None, Some(9)));
     let peer = options("--p2p --tunnelled", "");
     assert!(peer.peer_to_peer && peer.tunnelled);
     let features = |inside: &str| format!("<FEATURES>{inside}</FEATURES>");
@@ -149,6 +164,11 @@ fn an_option_that_is_not_known_is_refused_before_anything_happens() {
         ("--copy-storage-all", "--copy-storage-all is the driver's to decide"),
         ("--bandwidth fast", "bandwidth: \"fast\" is no whole number"),
         ("--bandwidth", "--bandwidth wants a value"),
+        ("--unsafe=1", "--unsafe takes no value"),
+        ("--timeout soon", "timeout: \"soon\" is no whole number"),
+        ("--timeout 9 --timeout-postcopy", "--timeout-postcopy wants --postcopy"),
+        ("--comp-methods mt,xbzrle", "\"mt,xbzrle\" is not the name of one method"),
+        ("--disks-port 65536", "disks-port: \"65536\" is no whole number"),
         ("unsafe", "\"unsafe\" is no option"),
         ("'", "missing closing quote"),
     ] {
@@ -162,6 +182,14 @@ fn an_option_that_is_not_known_is_refused_before_anything_happens() {
     let features = "<FEATURES><MIGRATE_AUTO_CONVERGE>much</MIGRATE_AUTO_CONVERGE></FEATURES>";
     let call = migrate(&host(together()), FOLDER, "node2", "YES", features);
     assert!(call.failure().message.contains("MIGRATE_AUTO_CONVERGE: \"much\""), "{:?}", call.failure());
+}
+
+#[test]
+fn what_is_unsafe_is_permitted_in_the_operators_words() {
+    let refused = Failure::denied("Unsafe migration: x; `allow-unsafe` would permit it");
+    let call = to_host(&host(together().failing("libvirt.migrate", 1, refused)), "YES");
+    let message = &call.failure().message;
+    assert!(message.ends_with("; `--unsafe` in MIGRATE_OPTIONS of kvmrc would permit it"), "{message}");
 }
 
 #[test]

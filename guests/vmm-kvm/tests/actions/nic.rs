@@ -82,6 +82,7 @@ fn a_nic_has_model_queues_filter_and_bandwidth() {
         "<model type='virtio'/><filterref filter='clean-traffic'><parameter name='IP' value='10.0.0.1'/>\
          <parameter name='IP' value='10.0.0.9'/></filterref>"
     );
+    assert_eq!(rest(configured(), "<IP/>"), "<model type='virtio'/><filterref filter='clean-traffic'/>");
     assert_eq!(
         rest(
             plain(),
@@ -101,6 +102,37 @@ fn a_repeat_and_a_lost_answer_are_success() {
     let call = attach(&host2, &nic("<BRIDGE>b</BRIDGE>"));
     assert_eq!(call.failure(), &Failure::failed(format!("Could not attach NIC to {UUID}")));
     assert_eq!(call.log(), ["error: no more PCI slots"]);
+}
+
+/// An address may be given twice; where a device is connected, and as what, tells whether it is the same.
+#[test]
+fn an_interface_with_its_address_alone_is_not_the_one_to_attach() {
+    let there = |kind: &str, source: &str, target: &str| {
+        let mac = MAC.to_uppercase();
+        let interface = format!(
+            "<interface type='{kind}'><mac address='{mac}'/>{source}<target dev='{target}'/><model type='virtio'/></interface>"
+        );
+        running(&with_devices(&interface)).failing("libvirt.attach-device", 1, Failure::failed("no bridge b"))
+    };
+    let bridged = nic("<BRIDGE>b</BRIDGE>");
+    for world in [
+        there("bridge", "<source bridge='b'/>", "one-1-1"),
+        there("bridge", "<source bridge='other'/>", "one-1-2"),
+        there("ethernet", "", "one-1-2"),
+    ] {
+        attach(&host(world), &bridged).failure();
+    }
+    let call = attach(&host(there("bridge", "<source bridge='b'/>", "one-1-2")), &bridged);
+    assert_eq!(call.log(), ["info: it is attached already"]);
+    call.value();
+    // The switch names what is behind a socket.
+    let dpdk = nic("<BRIDGE>b</BRIDGE><BRIDGE_TYPE>openvswitch_dpdk</BRIDGE_TYPE>");
+    let socket = |name: &str| {
+        let source = format!("<source type='unix' path='/var/run/one/vhost-socks/{name}' mode='server'/>");
+        host(there("vhostuser", &source, "vhost-user1"))
+    };
+    attach(&socket("one-1-2"), &dpdk).value();
+    attach(&socket("one-1-1"), &dpdk).failure();
 }
 
 #[test]
@@ -204,6 +236,45 @@ fn a_machine_that_is_gone_has_no_interface() {
     let host = host(empty());
     detach(&host, &nic("")).value();
     assert_eq!(detach(&host, &pci(PCI)).failure().kind, FailureKind::NotFound);
+}
+
+fn twins() -> Simulation {
+    let interface =
+        |target: &str| format!("<interface type='ethernet'><mac address='{MAC}'/><target dev='{target}'/></interface>");
+    let both = format!("{}{}", interface("one-1-1"), interface("one-1-2"));
+    running(&with_devices(&both)).guest("one-1", Guest { unplug: Reaction::AfterPolls(1), ..Guest::default() })
+}
+
+fn targets(host: &Host) -> Vec<&'static str> {
+    let simulation = host.simulation();
+    let xml = simulation.here.find(UUID).unwrap().xml();
+    ["one-1-1", "one-1-2"].into_iter().filter(|target| xml.contains(&format!("dev='{target}'"))).collect()
+}
+
+#[test]
+fn of_two_interfaces_with_one_address_the_one_that_is_meant_goes() {
+    let other = format!("<NIC><MAC>{MAC}</MAC><TARGET>one-1-1</TARGET></NIC>");
+    for document in [nic(""), format!("{other}{}", nic(""))] {
+        let host = host(twins());
+        detach(&host, &document).value();
+        assert_eq!(targets(&host), ["one-1-1"], "{document}");
+    }
+    // A repeat leaves the other one where it is.
+    let host1 = host(twins());
+    let document = format!("{other}{}", nic(""));
+    detach(&host1, &document).value();
+    let call = detach(&host1, &document);
+    assert_eq!(call.count("libvirt.unplug-device"), 0);
+    call.value();
+    assert_eq!(targets(&host1), ["one-1-1"]);
+    // Which one?
+    for document in ["", &other, &nic("").replace("one-1-2", "one-1-9")] {
+        let host = host(twins());
+        let call = detach(&host, document);
+        assert_eq!(call.failure().kind, FailureKind::Invalid, "{document}");
+        assert!(call.log()[0].contains("2 interfaces have the address"), "{:?}", call.log());
+        assert_eq!(targets(&host), ["one-1-1", "one-1-2"]);
+    }
 }
 
 #[test]

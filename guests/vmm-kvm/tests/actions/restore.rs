@@ -205,6 +205,64 @@ fn a_domain_that_runs_already_makes_its_checkpoint_obsolete() {
     assert!(!host.simulation().here.exists(CHECKPOINT));
 }
 
+/// The checkpoint is the only copy of the machine's memory.
+#[test]
+fn another_machine_of_its_name_makes_no_checkpoint_obsolete() {
+    const OTHER: &str = "11111111-2222-4333-8444-555555555555";
+    for state in [State::Running, State::Suspended] {
+        let before = saved(&plain());
+        let checkpoint = before.here.text(CHECKPOINT).unwrap().to_owned();
+        let host = host(before.domain(&plain().replace(UUID, OTHER), state));
+        let call = restore(&host);
+        assert_eq!(call.failure().message, could_not());
+        assert!(call.log().iter().any(|line| line.contains("already exists with uuid")), "{:?}", call.log());
+        assert_eq!(call.count("libvirt.wake-up"), 0);
+        assert_eq!(host.simulation().here.text(CHECKPOINT), Some(checkpoint.as_str()));
+    }
+}
+
+#[test]
+fn a_lost_answer_does_not_count_where_another_machine_runs() {
+    let before = saved(&plain());
+    let other = plain().replace(UUID, "11111111-2222-4333-8444-555555555555");
+    let world = before.domain(&other, State::Running);
+    let world = (1..=3).fold(world, |world, nth| world.failing("libvirt.restore", nth, Failure::unknown("lost")));
+    let host = host(world);
+    restore(&host).failure();
+    assert!(host.simulation().here.exists(CHECKPOINT));
+}
+
+/// One that was imported, which keeps its name; oned may know it by that.
+#[test]
+fn a_machine_with_a_name_of_its_own_is_restored_alike() {
+    let policy = POLICY.replace("domains = [\"one-*\"]", "domains = [\"one-*\", \"wild\"]");
+    let description = plain().replace("<name>one-1</name>", "<name>wild</name>");
+    let old = "00000000-1111-2222-3333-444444444444";
+    let file = format!("{FOLDER}/snap-0.xml");
+    for id in [UUID, "wild"] {
+        let kept = snapshot(0, old).replace("<name>one-1</name>", "<name>wild</name>");
+        let world = running(&description).guest("wild", agent()).file(&file, kept);
+        let host = Host::new(world, &policy);
+        host.call(|| Kvm::save(id.into(), CHECKPOINT.into(), "node1".into(), 1, String::new())).value();
+        let restore = || host.call(|| Kvm::restore(CHECKPOINT.into(), "node1".into(), id.into(), 1, String::new()));
+        let call = restore();
+        assert_eq!((call.count("libvirt.sync-time"), call.log().len()), (1, 0), "{:?}", call.log());
+        call.value();
+        assert!(host.simulation().here.find(UUID).unwrap().snapshots.contains_key("snap-0"));
+        // A repeat.
+        let call = restore();
+        assert_eq!(call.log(), ["info: domain wild runs already; its checkpoint is obsolete"]);
+        call.value();
+    }
+    // Who has the name is not who was saved.
+    let host = Host::new(running(&description), &policy);
+    host.call(|| Kvm::save(UUID.into(), CHECKPOINT.into(), "node1".into(), 1, String::new())).value();
+    let other = description.replace(UUID, "11111111-2222-4333-8444-555555555555");
+    let host = Host::new(host.simulation().domain(&other, State::Running), &policy);
+    host.call(|| Kvm::restore(CHECKPOINT.into(), "node1".into(), "wild".into(), 1, String::new())).failure();
+    assert!(host.simulation().here.exists(CHECKPOINT));
+}
+
 #[test]
 fn an_unreachable_hypervisor_is_no_absent_domain() {
     let host = host(saved(&plain()).failing("libvirt.find", 1, Failure::unavailable("cannot connect")));

@@ -164,6 +164,17 @@ fn what_cannot_be_undone_is_kept() {
 }
 
 #[test]
+fn a_document_that_cannot_be_read_fails_before_the_guest_is_touched() {
+    for action in ["garbage", "<VM/>", "<a>"] {
+        let host = host(running(&plain()).file(CHECKPOINT, "old"));
+        let call = host.call(|| Kvm::save(UUID.into(), CHECKPOINT.into(), "node1".into(), 1, action.into()));
+        assert_eq!(call.failure().message, could_not());
+        assert_eq!(call.names(), [""; 0], "{action}");
+        assert_eq!(host.simulation().here.find(UUID).unwrap().state, State::Running);
+    }
+}
+
+#[test]
 fn a_checkpoint_outside_of_the_datastores_is_denied() {
     let host = host(running(&plain()));
     let call = host.call(|| Kvm::save(UUID.into(), "/etc/cron.d/x".into(), "node1".into(), 1, String::new()));

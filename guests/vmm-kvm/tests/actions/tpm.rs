@@ -96,6 +96,58 @@ fn a_kept_state_that_cannot_be_handed_over_ends_the_deploy() {
     assert_eq!(host.simulation().domains().count(), 0);
 }
 
+fn outcome(status: i32, stderr: &str) -> Outcome {
+    Outcome { status, stdout: vec![], stderr: stderr.into() }
+}
+
+/// The stock tool goes on after what failed: its status is that of its last command.
+#[test]
+fn a_hand_over_counts_by_what_is_there_and_what_is_said() {
+    for (kept, said, starts) in [
+        (Some("state"), "", true),
+        (Some("state"), "sudo: unable to resolve host node1: Name or service not known\n", true),
+        (Some("state"), "bash: warning: setlocale: LC_ALL: cannot change locale (C.UTF-8)\n", true),
+        (Some("state"), "cp: cannot open '/d/tpm/tpm2-00.permall' for reading: Permission denied\n", false),
+        (Some(""), "", false),
+        (None, "", false),
+    ] {
+        let world = empty().tool_outcome("vtpm_setup", outcome(0, said)).directory(&format!("{CLEAN}/tpm"));
+        let host = host(match kept {
+            Some(content) => world.file(KEPT, content),
+            None => world,
+        });
+        let call = deploy(&host, &with_tpm());
+        assert_eq!(host.simulation().domains().count(), usize::from(starts), "{kept:?} {said}");
+        match starts {
+            true => drop(call.value()),
+            false => assert_eq!(call.failure().message, format!("Could not create domain from {DEPLOYMENT}")),
+        }
+    }
+}
+
+#[test]
+fn a_shutdown_says_where_nothing_was_kept() {
+    let told = |world: Simulation| {
+        let call = shutdown(&host(world));
+        call.log().iter().any(|line| line.starts_with("warning: the TPM's state is not kept"))
+    };
+    let world = |said| running(&with_tpm()).tool_outcome("vtpm_setup", outcome(0, said));
+    assert!(!told(world("").file(KEPT, "state")));
+    assert!(told(world("")));
+    assert!(told(world("").file(KEPT, "")));
+    assert!(told(world("cp: error writing: No space left on device\n").file(KEPT, "state")));
+}
+
+#[test]
+fn a_state_beside_what_programs_have_said_is_found() {
+    let state = archive(&[("tpm/tpm2-00.permall", "from backup")]);
+    let said = "<ERROR><![CDATA[\u{1b}[31mred]]></ERROR><TPM_STATE>";
+    let vm = vm(&state).replace("<TPM_STATE>", said);
+    let host = host(tool(empty().file(&format!("{FOLDER}/vm.xml"), vm)));
+    deploy(&host, &with_tpm()).value();
+    assert_eq!(host.simulation().here.text(KEPT), Some("from backup"));
+}
+
 #[test]
 fn without_the_tool_the_state_is_left_alone() {
     let host = host(empty().file(KEPT, "state"));
@@ -113,6 +165,16 @@ fn a_shutdown_keeps_the_state_before_libvirt_drops_it() {
     let position = |name| names.iter().position(|other| *other == name).unwrap();
     assert!(position("tools.run") < position("libvirt.shutdown"));
     call.value();
+    assert_eq!(runs(&host, "vtpm_setup"), [["backup", UUID, CLEAN]]);
+}
+
+/// What a template brings along must not send the state into another machine's folder.
+#[test]
+fn the_folder_is_the_one_that_oned_notes() {
+    let other = "<x:vm xmlns:x='urn:x'><x:system_datastore>/var/lib/one/datastores/101/2</x:system_datastore></x:vm>";
+    let description = with_tpm().replace("<metadata>", &format!("<metadata>{other}"));
+    let host = host(tool(running(&description)));
+    shutdown(&host).value();
     assert_eq!(runs(&host, "vtpm_setup"), [["backup", UUID, CLEAN]]);
 }
 

@@ -9,6 +9,7 @@ use remotes_sdk::iptables::{
 };
 use remotes_sdk::network::{GroupRule, Nic, Vm};
 
+use super::cidr;
 use super::rules::{Group, Rules, index, name};
 use super::{ENTRY, Mode};
 
@@ -103,7 +104,15 @@ impl Interface<'_> {
         let drop =
             |name: &str| Change::EnsureChain(Chain { name: name.to_owned(), rules: vec![rule(vec![], Target::Drop)] });
         let mut changes = vec![drop(&inbound), drop(&outbound)];
-        changes.extend(self.jumps(family, &inbound, &outbound).into_iter().map(Change::EnsureRule));
+        // It may be an address that cannot be read why it is closed: no packet has that one.
+        let is_readable = |placed: &PlacedRule| {
+            placed.rule.conditions.iter().all(|condition| match condition {
+                Condition::ToNetwork(address) => cidr::address(address).is_ok(),
+                _ => true,
+            })
+        };
+        let jumps = self.jumps(family, &inbound, &outbound).into_iter().filter(is_readable);
+        changes.extend(jumps.map(Change::EnsureRule));
         changes
     }
 

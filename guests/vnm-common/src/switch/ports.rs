@@ -1,29 +1,14 @@
 //! What an interface's port does with VLANs.
 
-use std::collections::BTreeSet;
-
 use remotes_sdk::Failure;
-use remotes_sdk::network::{Nic, vlans};
+use remotes_sdk::network::Nic;
 use remotes_sdk::openvswitch::{Column, Ethertype, VlanMode};
 
 use crate::settings::Settings;
+use crate::vlans::list;
 
 /// Values of a network that its ports' VLANs depend on.
 pub const VLANS: [&str; 4] = ["VLAN_ID", "VLAN_TAGGED_ID", "CVLANS", "QINQ_TYPE"];
-
-/// A VLAN or a list of them, as a network has it.
-fn list(nic: &Nic, key: &str, given: Option<&str>) -> Result<Vec<u16>, Failure> {
-    let Some(given) = given else { return Ok(Vec::new()) };
-    // An empty list would stand for all VLANs, and of one that is named twice the database knows nothing.
-    let once = |ids: Vec<u16>| {
-        let mut seen = BTreeSet::new();
-        ids.into_iter().filter(|id| seen.insert(*id)).collect::<Vec<_>>()
-    };
-    vlans(given)
-        .map(once)
-        .filter(|ids| ids.iter().all(|id| *id < 4096))
-        .ok_or_else(|| Failure::invalid(format!("NIC {}: {key} is {given:?}, expected VLANs like 100,200-203", nic.id)))
-}
 
 fn vlan(nic: &Nic) -> Result<Option<u16>, Failure> {
     let Some(given) = nic.vlan_id.as_deref() else { return Ok(None) };
@@ -50,7 +35,7 @@ pub fn is_tunnelled(nic: &Nic) -> bool {
 
 /// The columns of a port that is new.
 pub fn columns(nic: &Nic, settings: &Settings) -> Result<Vec<Column>, Failure> {
-    let mut columns: Vec<Column> = nic.mtu.map(|mtu| Column::Mtu(Some(mtu))).into_iter().collect();
+    let mut columns: Vec<Column> = nic.mtu()?.map(|mtu| Column::Mtu(Some(mtu))).into_iter().collect();
     columns.extend(of_vlans(nic, settings)?);
     Ok(columns)
 }

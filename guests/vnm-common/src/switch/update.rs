@@ -49,7 +49,9 @@ fn set_ports(
         if ports::VLANS.iter().any(|key| old.contains_key(*key)) {
             columns.extend(ports::changed(nic, settings)?);
         }
-        columns.extend(old.contains_key("MTU").then_some(Column::Mtu(nic.mtu)));
+        if old.contains_key("MTU") {
+            columns.push(Column::Mtu(nic.mtu()?));
+        }
         changes.push(Change::SetPort(PortColumns { bridge: bridge.to_owned(), name: taps.require(nic)?, columns }));
     }
     apply(&changes, nics.iter().any(|nic| ports::is_tunnelled(nic)))

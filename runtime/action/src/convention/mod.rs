@@ -2,6 +2,7 @@
 //! reads. One module a subsystem.
 
 mod lines;
+mod text;
 mod vmm;
 mod vnm;
 
@@ -10,6 +11,7 @@ use remotes_effect::{Call, Reply};
 use thiserror::Error;
 
 pub use lines::{failure_line, log_line};
+pub use text::readable;
 
 /// No document that oned sends is longer than this (bytes).
 pub const LARGEST_STDIN: u64 = 16 * 1024 * 1024;
@@ -41,7 +43,7 @@ pub enum ConventionError {
     /// No subsystem of that name.
     #[error("there is no subsystem {0:?}; expected one of {known}", known = remotes_effect::SUBSYSTEMS.join(", "))]
     Subsystem(String),
-    /// Standard input is not text.
+    /// The description of a domain is not text.
     #[error("{0}: standard input is not UTF-8")]
     Stdin(String),
 }

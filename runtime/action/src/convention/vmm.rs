@@ -1,10 +1,13 @@
 //! Hypervisor actions: their arguments and standard input, as OpenNebula passes them.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use remotes_effect::types::{Failure, FailureKind};
 use remotes_effect::vmm::{Call, Reply};
 
+use super::text::readable;
 use super::{ConventionError, END_OF_OUTPUT, Printed, failure_line};
 
 /// Makes the typed call.
@@ -133,7 +136,7 @@ impl Arguments<'_> {
     /// The document of standard input or, where that is empty, of an argument in base64.
     fn document_or(&self, document: String, index: usize) -> Result<String, ConventionError> {
         match document.trim().is_empty() {
-            true => String::from_utf8(self.base64(index)?).map_err(|_| ConventionError::Stdin(self.action.to_owned())),
+            true => Ok(readable(&self.base64(index)?)),
             false => Ok(document),
         }
     }
@@ -141,15 +144,19 @@ impl Arguments<'_> {
 
 /// The document on standard input: raw on a host, in base64 where oned runs the action on the front-end.
 fn document(action: &str, stdin: &[u8]) -> Result<String, ConventionError> {
-    let text = std::str::from_utf8(stdin).map_err(|_| ConventionError::Stdin(action.to_owned()))?;
-    let trimmed = text.trim();
-    if !trimmed.is_empty() && !trimmed.starts_with('<') {
-        let decoded = STANDARD.decode(trimmed).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        if let Some(decoded) = decoded.filter(|decoded| decoded.trim_start().starts_with('<')) {
-            return Ok(decoded);
-        }
+    let bytes = packed(stdin).map_or(Cow::Borrowed(stdin), Cow::Owned);
+    match action {
+        // libvirt refuses what is none; it must not get something else in its place.
+        "deploy" => String::from_utf8(bytes.into_owned()).map_err(|_| ConventionError::Stdin(action.to_owned())),
+        _ => Ok(readable(&bytes)),
     }
-    Ok(text.to_owned())
+}
+
+/// What is in base64, where that is a document.
+fn packed(stdin: &[u8]) -> Option<Vec<u8>> {
+    let trimmed = stdin.trim_ascii();
+    let decoded = STANDARD.decode(trimmed).ok().filter(|_| !trimmed.is_empty() && !trimmed.starts_with(b"<"))?;
+    decoded.trim_ascii_start().starts_with(b"<").then_some(decoded)
 }
 
 /// What oned is to read of the reply.

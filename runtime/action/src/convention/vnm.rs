@@ -6,11 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use remotes_effect::types::{Failure, FailureKind};
 use remotes_effect::vnm::{Call, Reply};
 
+use super::text::readable;
 use super::{ConventionError, END_OF_OUTPUT, Printed, failure_line};
 
 /// Makes the typed call. Arguments that are not given are empty: the stock drivers do not insist on them.
 pub fn call(action: &str, argv: &[String], stdin: &[u8]) -> Result<Call, ConventionError> {
-    let vm = document(action, stdin)?;
+    let vm = document(stdin);
     let argument = |index: usize| argv.get(index).cloned().unwrap_or_default();
     let network = |index: usize| {
         let text = argument(index);
@@ -36,15 +37,11 @@ pub fn call(action: &str, argv: &[String], stdin: &[u8]) -> Result<Call, Convent
 }
 
 /// The document on standard input. What is no base64 is taken as it is, for whoever calls by hand.
-fn document(action: &str, stdin: &[u8]) -> Result<String, ConventionError> {
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| ConventionError::Stdin(action.to_owned()));
+fn document(stdin: &[u8]) -> String {
     let packed: Vec<u8> = stdin.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     match packed.first() {
-        None | Some(b'<') => text(stdin.to_vec()),
-        Some(_) => match STANDARD.decode(&packed) {
-            Ok(decoded) => text(decoded),
-            Err(_) => text(stdin.to_vec()),
-        },
+        None | Some(b'<') => readable(stdin),
+        Some(_) => readable(&STANDARD.decode(&packed).unwrap_or_else(|_| stdin.to_vec())),
     }
 }
 
@@ -107,7 +104,10 @@ mod tests {
         for stdin in [format!("{line}\n"), format!("{wrapped}\n"), long.clone()] {
             assert_eq!(call("pre", &[], stdin.as_bytes()).unwrap(), Call::Pre { vm: long.clone() });
         }
-        assert!(call("pre", &[], b"//79").is_err(), "not UTF-8");
+        // oned cuts what a program has said in the middle of a character.
+        let cut = STANDARD.encode(b"<VM><ERROR><![CDATA[\x1b[31m\xe2\x80]]></ERROR></VM>");
+        let vm = "<VM><ERROR><![CDATA[\u{fffd}[31m\u{fffd}]]></ERROR></VM>".to_owned();
+        assert_eq!(call("pre", &[], cut.as_bytes()).unwrap(), Call::Pre { vm });
         assert_eq!(call("pre", &[], b"").unwrap(), Call::Pre { vm: String::new() });
     }
 

@@ -1,8 +1,8 @@
 //! The operator's configuration files: in shell syntax as far as the stock readers know it, or in YAML.
 
+mod shell;
 mod yaml;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use remotes_process::report::{failure, io_failure, shown};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+pub use shell::parse;
 pub use yaml::parse as parse_yaml;
 
 /// No configuration file is longer than this many bytes.
@@ -26,6 +27,7 @@ pub struct Configuration {
     folder: PathBuf,
     policy: Arc<Policy>,
     files: Option<Vec<ReadFile>>,
+    remarks: Vec<String>,
 }
 
 /// A file that was read, or the reason why it cannot be used.
@@ -38,7 +40,7 @@ struct ReadFile {
 impl Configuration {
     /// Files below `etc` in this tree.
     pub fn new(tree: &Path, policy: Arc<Policy>) -> Self {
-        Self { folder: tree.join("etc"), policy, files: None }
+        Self { folder: tree.join("etc"), policy, files: None, remarks: Vec::new() }
     }
 
     /// The value of a key; none where no file sets it. A file that cannot be used is a failure where it could
@@ -53,10 +55,16 @@ impl Configuration {
         last(self.files().iter().filter(|file| !file.yaml), key)
     }
 
+    /// What an operator should know of the files that were read, once: lines that mean something else to a shell.
+    pub fn remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
+    }
+
     fn files(&mut self) -> &[ReadFile] {
-        self.files.get_or_insert_with(|| {
-            let read = |file: &String| ReadFile { yaml: yaml::is_yaml(file), values: values(&self.folder, file) };
-            self.policy.configuration.iter().map(read).collect()
+        let Self { folder, policy, files, remarks } = self;
+        files.get_or_insert_with(|| {
+            let read = |file: &String| ReadFile { yaml: yaml::is_yaml(file), values: values(folder, file, remarks) };
+            policy.configuration.iter().map(read).collect()
         })
     }
 }
@@ -95,7 +103,7 @@ impl Executor for Configuration {
 }
 
 /// What a file says; nothing where there is none.
-fn values(folder: &Path, file: &str) -> Result<Vec<(String, String)>, Failure> {
+fn values(folder: &Path, file: &str, remarks: &mut Vec<String>) -> Result<Vec<(String, String)>, Failure> {
     // The policy file's reader refuses these, too; a policy may also come through a pipe.
     if file.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(Failure::invalid(format!("configuration: {}: is no path below the tree's etc", shown(file))));
@@ -105,7 +113,10 @@ fn values(folder: &Path, file: &str) -> Result<Vec<(String, String)>, Failure> {
         Some(text) if yaml::is_yaml(file) => {
             yaml::parse(&text).map_err(|failure| Failure::invalid(format!("{}: {}", shown(&path), failure.message)))
         }
-        Some(text) => Ok(parse(&text).into_iter().collect()),
+        Some(text) => {
+            remarks.extend(shell::remark(&text).map(|remark| format!("{}: {remark}", shown(&path))));
+            Ok(parse(&text).into_iter().collect())
+        }
         None => Ok(Vec::new()),
     }
 }
@@ -134,80 +145,11 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Keys and values of a text in shell syntax: lines `[export ]KEY=value`; everything else is skipped.
-/// A value loses one pair of quotes, and what follows them; without quotes it ends at `#`. Nothing is
-/// expanded. Of several lines with one key the last counts.
-pub fn parse(text: &str) -> BTreeMap<String, String> {
-    text.lines().filter_map(assignment).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-}
-
-fn assignment(line: &str) -> Option<(&str, &str)> {
-    let line = line.trim();
-    let line = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or(line);
-    let (key, value) = line.split_once('=')?;
-    let key = key.trim();
-    let is_name = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && !key.is_empty()
-        && !key.starts_with(|c: char| c.is_ascii_digit());
-    is_name.then(|| (key, unquoted(value.trim())))
-}
-
-fn unquoted(value: &str) -> &str {
-    for quote in ['"', '\''] {
-        if let Some((inner, _)) = value.strip_prefix(quote).and_then(|rest| rest.split_once(quote)) {
-            return inner;
-        }
-    }
-    value.split('#').next().unwrap_or_default().trim_end()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn value(line: &str) -> Option<String> {
-        parse(line).remove("KEY")
-    }
-
-    #[test]
-    fn the_forms_that_shipped_files_use() {
-        assert_eq!(value("KEY=value").as_deref(), Some("value"));
-        assert_eq!(value("export KEY=value").as_deref(), Some("value"));
-        assert_eq!(value("  export\tKEY = value ").as_deref(), Some("value"));
-        assert_eq!(value("KEY=value # why").as_deref(), Some("value"));
-        assert_eq!(value("KEY=\"a # b\" # why").as_deref(), Some("a # b"));
-        assert_eq!(value("KEY='a \"b\"'").as_deref(), Some("a \"b\""));
-        assert_eq!(value("KEY=\"open").as_deref(), Some("\"open"));
-        assert_eq!(value("KEY=").as_deref(), Some(""));
-        assert_eq!(value("KEY=a=b").as_deref(), Some("a=b"));
-        assert_eq!(value("KEY=$(id)").as_deref(), Some("$(id)"));
-        for skipped in ["#KEY=value", "  # KEY=value", "KEY", "K EY=1", "1KEY=1", "=1", "exportKEY=1", ""] {
-            assert_eq!(value(skipped), None, "{skipped:?}");
-        }
-        assert_eq!(value("KEY=1\nKEY=2\n").as_deref(), Some("2"));
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_gives_usable_keys(text in "\\PC*(\n\\PC*){0,5}") {
-            for (key, value) in parse(&text) {
-                prop_assert!(!key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
-                prop_assert!(!value.contains('\n'));
-            }
-        }
-
-        #[test]
-        fn quoted_values_come_back_whole(value in "[^\"\r\n]*") {
-            let text = format!("A=1\nexport KEY=\"{value}\" # end\nB=2");
-            let parsed = parse(&text);
-            prop_assert_eq!(parsed.get("KEY"), Some(&value));
-            prop_assert_eq!(parsed.len(), 3);
-        }
-    }
 
     fn configuration(tree: &Path, files: &[&str]) -> Configuration {
         let policy =
@@ -225,6 +167,20 @@ mod tests {
         assert_eq!(read.value("KEY").unwrap().as_deref(), Some("b"));
         assert_eq!(read.value("A").unwrap().as_deref(), Some("1"));
         assert_eq!(read.value("B").unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_shell_reads_otherwise_is_told_once() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir(tree.path().join("etc")).unwrap();
+        std::fs::write(tree.path().join("etc/kvmrc"), "FORCE_DESTROY=yes\n\nunset FORCE_DESTROY\n").unwrap();
+        let mut read = configuration(tree.path(), &["kvmrc"]);
+        assert_eq!(read.remarks(), [""; 0]);
+        assert_eq!(read.value("FORCE_DESTROY").unwrap().as_deref(), Some("yes"));
+        let remarks = read.remarks();
+        assert!(remarks.len() == 1 && remarks[0].contains("etc/kvmrc: line 3 "), "{remarks:?}");
+        read.value("OTHER").unwrap();
+        assert_eq!(read.remarks(), [""; 0]);
     }
 
     #[test]

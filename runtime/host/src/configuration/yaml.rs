@@ -16,11 +16,12 @@ pub(super) fn is_yaml(file: &str) -> bool {
 /// Keys and values in the order of the text; keys of what lies in each other are joined by dots.
 /// A value of nothing is empty.
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, Failure> {
+    let text = without_tabs(text);
     let mut loader = YamlLoader::<Yaml<'_>>::default();
     loader.allow_duplicate_keys(true);
     // Of a value that was read already, it is not known whether it stood in quotes.
     loader.early_parse(false);
-    let outcome = Parser::new_from_str(text).load(&mut loader, true);
+    let outcome = Parser::new_from_str(&text).load(&mut loader, true);
     let error = outcome.err().map(|error| error.to_string()).or(loader.error().map(ToString::to_string));
     if let Some(error) = error {
         return Err(Failure::invalid(format!("it is no YAML: {error}")));
@@ -33,6 +34,19 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, Failure> {
         Some(_) => return Err(Failure::invalid("it is YAML, but no map of keys".to_owned())),
     }
     Ok(values)
+}
+
+/// The text with spaces for tabs between a key and its value: they part these as well (YAML 1.2, 6.2), which the
+/// parser does not know.
+fn without_tabs(text: &str) -> String {
+    let line = |line: &str| {
+        let Some(colon) = line.find(":\t").filter(|colon| !line[..*colon].contains(['#', '"', '\''])) else {
+            return line.to_owned();
+        };
+        let (key, rest) = line.split_at(colon + 1);
+        format!("{key} {}", rest.trim_start_matches(['\t', ' ']))
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 fn flatten(key: &str, value: &Yaml<'_>, depth: usize, values: &mut Vec<(String, String)>) -> Result<(), Failure> {
@@ -87,6 +101,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn tabs_part_keys_from_values() {
+        let text = ":keep_empty_bridge:\ttrue\n:ip_link_conf:\n  :tos:\t \t3\n# :a:\tb\n:vxlan_mc: \"x:\ty\"\n";
+        let expected = [("keep_empty_bridge", "true"), ("ip_link_conf.tos", "3"), ("vxlan_mc", "x:\ty")];
+        assert_eq!(parse(text).unwrap(), expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
 
     #[test]
     fn symbols_maps_and_lists() {

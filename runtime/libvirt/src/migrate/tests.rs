@@ -13,6 +13,9 @@ struct Fake {
     result: Result<(), Said>,
     ends_after: u32,
     given_up: AtomicU32,
+    hurried: AtomicU32,
+    /// times that it is hurried in vain
+    begins_after: u32,
     changed: (Mutex<()>, Condvar),
     connected: bool,
     here: Result<bool, Said>,
@@ -24,15 +27,32 @@ fn said(code: ErrorNumber, domain: ErrorDomain, message: &str) -> Said {
 
 fn fake(result: Result<(), Said>) -> Fake {
     let changed = (Mutex::new(()), Condvar::new());
-    Fake { result, ends_after: 0, given_up: AtomicU32::new(0), changed, connected: true, here: Ok(true) }
+    Fake {
+        result,
+        ends_after: 0,
+        given_up: AtomicU32::new(0),
+        hurried: AtomicU32::new(0),
+        begins_after: 0,
+        changed,
+        connected: true,
+        here: Ok(true),
+    }
 }
 
 impl Move for Fake {
     fn go(&self) -> Result<(), Said> {
         let guard = self.changed.0.lock().unwrap();
-        let waits = |_: &mut ()| self.given_up.load(SeqCst) < self.ends_after;
+        let waits = |_: &mut ()| self.given_up.load(SeqCst) + self.hurried.load(SeqCst) < self.ends_after;
         drop(self.changed.1.wait_while(guard, waits).unwrap());
         self.result.clone()
+    }
+
+    fn hurry(&self) -> Result<bool, Said> {
+        let guard = self.changed.0.lock().unwrap();
+        let asked = self.hurried.fetch_add(1, SeqCst);
+        drop(guard);
+        self.changed.1.notify_all();
+        Ok(asked >= self.begins_after)
     }
 
     fn give_up(&self) -> Result<(), Said> {
@@ -55,7 +75,7 @@ impl Move for Fake {
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn kind(it: &Fake, patience: Duration) -> (FailureKind, String) {
-    let failure = supervise(it, patience, "migration of one-7 to x").unwrap_err();
+    let failure = supervise(it, None, patience, "migration of one-7 to x").unwrap_err();
     assert!(failure.message.starts_with("migration of one-7 to x: "), "{failure}");
     (failure.kind, failure.message)
 }
@@ -63,7 +83,7 @@ fn kind(it: &Fake, patience: Duration) -> (FailureKind, String) {
 #[test]
 fn what_ends_in_time_is_not_given_up() {
     let it = fake(Ok(()));
-    supervise(&it, HOUR, "x").unwrap();
+    supervise(&it, None, HOUR, "x").unwrap();
     assert_eq!(it.given_up.load(SeqCst), 0);
     let it = fake(Err(said(ErrorNumber::OperationFailed, ErrorDomain::Qemu, "no such disk")));
     assert_eq!(kind(&it, HOUR).0, FailureKind::Failed);
@@ -81,7 +101,20 @@ fn what_does_not_is_given_up_until_it_ends() {
     assert_eq!(kind, FailureKind::Timeout);
     assert!(message.contains("it stayed") && message.contains("canceled by client"), "{message}");
     assert_eq!(it.given_up.load(SeqCst), 3);
-    supervise(&Fake { ends_after: 1, ..fake(Ok(())) }, Duration::ZERO, "it moved all the same").unwrap();
+    supervise(&Fake { ends_after: 1, ..fake(Ok(())) }, None, Duration::ZERO, "it moved all the same").unwrap();
+}
+
+#[test]
+fn what_is_slow_is_hurried_once_before_it_is_given_up() {
+    let it = Fake { ends_after: 1, ..fake(Ok(())) };
+    supervise(&it, Some(Duration::ZERO), HOUR, "x").unwrap();
+    assert_eq!((it.hurried.load(SeqCst), it.given_up.load(SeqCst)), (1, 0));
+    let it = Fake { ends_after: 3, ..fake(Ok(())) };
+    supervise(&it, Some(Duration::ZERO), Duration::ZERO, "x").unwrap();
+    assert_eq!((it.hurried.load(SeqCst), it.given_up.load(SeqCst)), (1, 2));
+    let it = Fake { ends_after: 3, begins_after: 2, ..fake(Ok(())) };
+    supervise(&it, Some(Duration::ZERO), HOUR, "x").unwrap();
+    assert_eq!((it.hurried.load(SeqCst), it.given_up.load(SeqCst)), (3, 0));
 }
 
 #[test]
@@ -107,6 +140,9 @@ fn a_panic_is_not_waited_for() {
         fn go(&self) -> Result<(), Said> {
             panic!("inside")
         }
+        fn hurry(&self) -> Result<bool, Said> {
+            Ok(true)
+        }
         fn give_up(&self) -> Result<(), Said> {
             Ok(())
         }
@@ -117,7 +153,7 @@ fn a_panic_is_not_waited_for() {
             Ok(true)
         }
     }
-    let panic = std::panic::catch_unwind(|| supervise(&Panics, HOUR, "x")).unwrap_err();
+    let panic = std::panic::catch_unwind(|| supervise(&Panics, None, HOUR, "x")).unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"inside"));
 }
 
@@ -140,6 +176,11 @@ fn plainly() -> Migration {
         abort_on_error: false,
         migrate_uri: None,
         listen_address: None,
+        disks_port: None,
+        compression: None,
+        post_copy_bandwidth: None,
+        suspend_after: None,
+        post_copy_after: None,
     }
 }
 
@@ -169,13 +210,18 @@ fn every_field_is_a_flag_or_a_parameter() {
         parallel_connections: Some(4),
         migrate_uri: Some("tcp://10.0.0.7".to_owned()),
         listen_address: Some("0.0.0.0".to_owned()),
+        disks_port: Some(49000),
+        compression: Some("xbzrle".to_owned()),
+        post_copy_bandwidth: Some(32),
         ..plainly()
     };
     let parameters = Order::new(&how).unwrap().parameters;
     assert_eq!(parameters.migrate_disks, how.disks);
     assert_eq!((parameters.auto_converge_initial, parameters.auto_converge_increment), (Some(20), Some(10)));
     assert_eq!((parameters.bandwidth, parameters.parallel_connections), (Some(64), Some(4)));
+    assert_eq!((parameters.disks_port, parameters.bandwidth_postcopy), (Some(49000), Some(32)));
     assert_eq!((parameters.uri, parameters.listen_address), (how.migrate_uri, how.listen_address));
+    assert_eq!(parameters.compression, how.compression);
 }
 
 #[test]
@@ -186,6 +232,7 @@ fn what_libvirt_cannot_take_is_invalid() {
         Migration { disks: vec![nul()], ..plainly() },
         Migration { migrate_uri: Some(nul()), ..plainly() },
         Migration { listen_address: Some(nul()), ..plainly() },
+        Migration { compression: Some(nul()), ..plainly() },
         Migration { auto_converge_initial: Some(u32::MAX), ..plainly() },
         Migration { parallel_connections: Some(1 << 31), ..plainly() },
     ] {

@@ -21,6 +21,12 @@ pub(crate) fn abort_job(domain: &Domain) -> Result<(), Error> {
     done(unsafe { sys::virDomainAbortJob(domain.as_ptr()) })
 }
 
+/// virDomainMigrateStartPostCopy. It is called while another thread waits for the migration.
+pub(crate) fn start_post_copy(domain: &Domain) -> Result<(), Error> {
+    // SAFETY: as for virDomainAbortJob.
+    done(unsafe { sys::virDomainMigrateStartPostCopy(domain.as_ptr(), 0) })
+}
+
 /// virDomainDetachDeviceAlias of the running domain: asks and returns.
 pub(crate) fn detach_alias(domain: &Domain, alias: &CStr) -> Result<(), Error> {
     // SAFETY: the domain is valid while it is borrowed, the alias is a C string; libvirt keeps neither.

@@ -14,7 +14,7 @@ mod events;
 pub(crate) use blocks::{block_copy, block_job, end_block_job};
 pub(crate) use bulk::active;
 pub(crate) use checkpoints::Checkpoint;
-pub(crate) use domain::{abort_job, detach_alias, freeze, save, set_interface_parameters, thaw};
+pub(crate) use domain::{abort_job, detach_alias, freeze, save, set_interface_parameters, start_post_copy, thaw};
 pub(crate) use events::{Outcome, Watch, listen};
 
 use virt::error::Error;

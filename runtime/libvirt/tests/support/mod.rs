@@ -85,6 +85,11 @@ pub fn migration(uri: &str) -> Migration {
         abort_on_error: false,
         migrate_uri: None,
         listen_address: None,
+        disks_port: None,
+        compression: None,
+        post_copy_bandwidth: None,
+        suspend_after: None,
+        post_copy_after: None,
     }
 }
 

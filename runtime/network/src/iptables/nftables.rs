@@ -1,5 +1,5 @@
-//! What nf_tables says of the rules that iptables keeps there, without a process: names of chains, and where the
-//! rules of one chain lead.
+//! What nf_tables says of the rules that iptables keeps there, without a process: names of chains, where the rules of
+//! one chain lead, and whether it began with a certain one.
 //!
 //! The numbers are those of `linux/netfilter/nf_tables.h`.
 
@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use netlink_packet_core::{DefaultNla, Emitable as _, NetlinkSerializable};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use remotes_effect::iptables::Family;
+use rustix::io::Errno;
 
 use crate::netlink::{Netlink, NetlinkError, attributes, text, value};
 
@@ -22,9 +23,11 @@ const HEADER: usize = 4;
 /// Attributes.
 mod kind {
     pub const CHAIN_TABLE: u16 = 1;
+    pub const CHAIN_HANDLE: u16 = 2;
     pub const CHAIN_NAME: u16 = 3;
     pub const RULE_TABLE: u16 = 1;
     pub const RULE_CHAIN: u16 = 2;
+    pub const RULE_HANDLE: u16 = 3;
     pub const RULE_EXPRESSIONS: u16 = 4;
     pub const EXPRESSION_NAME: u16 = 1;
     pub const EXPRESSION_DATA: u16 = 2;
@@ -36,10 +39,10 @@ mod kind {
 
 /// The names of all chains of a family's table `filter`.
 pub(super) fn chains(family: Family) -> Result<BTreeSet<String>, NetlinkError> {
-    let replies = Netlink::connect(NETLINK_NETFILTER)?.list(&Question { family, kind: GET_CHAIN, chain: None })?;
+    let replies = Netlink::connect(NETLINK_NETFILTER)?.list(&Question { family, kind: GET_CHAIN, of: Vec::new() })?;
     let name = |reply: &[u8]| {
         let said = reply.get(HEADER..)?;
-        value(said, kind::CHAIN_TABLE).filter(|table| text(table) == "filter")?;
+        value(said, kind::CHAIN_TABLE).filter(|table| text(table) == TABLE)?;
         value(said, kind::CHAIN_NAME).map(text)
     };
     Ok(replies.iter().filter_map(|reply| name(&reply.0)).collect())
@@ -48,12 +51,39 @@ pub(super) fn chains(family: Family) -> Result<BTreeSet<String>, NetlinkError> {
 /// Where the rules of a chain of the table `filter` lead, in their order: `-j TARGET` where all packets go there,
 /// [`UNREAD`] before it where only some do.
 pub(super) fn targets(family: Family, chain: &str) -> Result<Vec<String>, NetlinkError> {
-    let question = Question { family, kind: GET_RULE, chain: Some(chain.to_owned()) };
-    let replies = Netlink::connect(NETLINK_NETFILTER)?.list(&question)?;
+    let of = vec![named(kind::RULE_TABLE, TABLE), named(kind::RULE_CHAIN, chain)];
+    let replies = Netlink::connect(NETLINK_NETFILTER)?.list(&Question { family, kind: GET_RULE, of })?;
     let said = replies.iter().filter_map(|reply| reply.0.get(HEADER..));
     // Kernels before 4.7 answer with the rules of all chains.
     let ours = said.filter(|said| value(said, kind::RULE_CHAIN).is_some_and(|name| text(name) == chain));
     Ok(ours.map(rule).collect())
+}
+
+/// How many numbers behind a chain's own are looked at for the rule that it began with: as many chains and rules as
+/// are made in one transaction with it before.
+const NEAR: u64 = 16;
+
+/// Whether a chain has a rule that leads so, for all packets, and was made soon after the chain. Where it was not, that
+/// says nothing. It costs the same however many rules the chain has by now.
+pub(super) fn began_with(family: Family, chain: &str, wanted: &str) -> Result<bool, NetlinkError> {
+    let mut kernel = Netlink::connect(NETLINK_NETFILTER)?;
+    let of = vec![named(kind::CHAIN_TABLE, TABLE), named(kind::CHAIN_NAME, chain)];
+    let reply = kernel.get(Question { family, kind: GET_CHAIN, of })?;
+    let Some(number) = reply.as_ref().and_then(|reply| handle(reply.0.get(HEADER..)?)) else { return Ok(false) };
+    for number in (1..=NEAR).map(|behind| number.saturating_add(behind)) {
+        let handle = (kind::RULE_HANDLE, number.to_be_bytes().to_vec());
+        let of = vec![named(kind::RULE_TABLE, TABLE), named(kind::RULE_CHAIN, chain), handle];
+        match kernel.get(Question { family, kind: GET_RULE, of }) {
+            Ok(Some(reply)) if reply.0.get(HEADER..).is_some_and(|said| rule(said) == wanted) => return Ok(true),
+            Ok(_) | Err(NetlinkError::Refused { errno: Errno::NOENT, .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+fn handle(chain: &[u8]) -> Option<u64> {
+    value(chain, kind::CHAIN_HANDLE)?.try_into().map(u64::from_be_bytes).ok()
 }
 
 /// Conditions that were not read.
@@ -94,12 +124,19 @@ fn attribute(kind: u16, value: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Asks for chains, or for the rules of one.
+/// The table of filters.
+const TABLE: &str = "filter";
+
+fn named(kind: u16, name: &str) -> (u16, Vec<u8>) {
+    (kind, format!("{name}\0").into_bytes())
+}
+
+/// Asks for chains or rules, of which these attributes say which.
 #[derive(Clone)]
 struct Question {
     family: Family,
     kind: u16,
-    chain: Option<String>,
+    of: Vec<(u16, Vec<u8>)>,
 }
 
 impl Question {
@@ -110,11 +147,7 @@ impl Question {
             Family::Ipv6 => 10,
         };
         let mut body = vec![family, 0, 0, 0];
-        if let Some(chain) = &self.chain {
-            for (kind, text) in [(kind::RULE_TABLE, "filter"), (kind::RULE_CHAIN, chain.as_str())] {
-                body.extend(attribute(kind, format!("{text}\0").into_bytes()));
-            }
-        }
+        self.of.iter().for_each(|(kind, value)| body.extend(attribute(*kind, value.clone())));
         body
     }
 }

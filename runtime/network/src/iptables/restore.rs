@@ -37,7 +37,8 @@ fn both(privileged: &Privileged, ipv4: &[&TableChange], ipv6: &[&TableChange]) -
     std::thread::scope(|scope| {
         let second = scope.spawn(|| list(Family::Ipv6, ipv6));
         let first = list(Family::Ipv4, ipv4);
-        let second = second.join().unwrap_or_else(|_| Err(Failure::failed("the rules of IPv6: listing them broke off")));
+        let second =
+            second.join().unwrap_or_else(|_| Err(Failure::failed("the rules of IPv6: listing them broke off")));
         Ok((first?, second?))
     })
 }

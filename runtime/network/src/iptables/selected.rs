@@ -1,10 +1,11 @@
 //! What a change has to know of the rules that there are. On a host with many machines that is little of
 //! all: listing everything would make each change the slower, the more machines there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use remotes_effect::iptables::{Change, Family, PlacedRule, Position, Table, TableChange};
+use remotes_effect::iptables::{Change, Family, PlacedRule, Position, Table, TableChange, Target};
 use remotes_effect::network::chains::{Chains, is_of_family};
+use remotes_effect::network::rules::target_name;
 use remotes_effect::types::Failure;
 use remotes_process::system_program;
 
@@ -16,12 +17,14 @@ use crate::privileged::Privileged;
 const WORTH: usize = 30;
 
 /// Chains that changes depend on.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Needed<'a> {
     /// by all that their rules say
     rules: BTreeSet<&'a str>,
     /// by where their rules lead, and whether all packets go there
     targets: BTreeSet<&'a str>,
+    /// by whether they have rules that lead so, for all packets
+    always: BTreeMap<&'a str, Vec<&'a Target>>,
 }
 
 /// A listing in the form of `iptables-save` that has what these changes depend on: the names of all chains,
@@ -65,7 +68,15 @@ fn list(
     let program = stepwise::program(family);
     let mut listing = "*filter\n".to_owned();
     names.iter().for_each(|name| listing += &format!(":{name} - [0:0]\n"));
-    for chain in &needed.targets {
+    let mut targets = needed.targets.clone();
+    for (chain, wanted) in &needed.always {
+        let wanted: Vec<String> = wanted.iter().map(|target| format!("-j {}", target_name(target))).collect();
+        match wanted.iter().all(|rule| nftables::began_with(family, chain, rule).unwrap_or(false)) {
+            true => wanted.iter().for_each(|rule| listing += &format!("-A {chain} {rule}\n")),
+            false => drop(targets.insert(chain)),
+        }
+    }
+    for chain in targets {
         let Ok(targets) = nftables::targets(family, chain) else { return Ok(None) };
         targets.iter().for_each(|target| listing += &format!("-A {chain} {target}\n"));
     }
@@ -94,7 +105,7 @@ fn needed<'a>(names: &BTreeSet<String>, changes: impl Iterator<Item = &'a Change
             | Change::AddRule(PlacedRule { position: Position::First | Position::Last, .. }) => {}
             Change::EnsureJump(placed) => drop(needed.targets.insert(placed.chain.as_str())),
             Change::EnsureRule(placed) if placed.rule.conditions.is_empty() => {
-                needed.targets.insert(placed.chain.as_str());
+                needed.always.entry(placed.chain.as_str()).or_default().push(&placed.rule.target);
             }
             Change::AddRule(placed) | Change::EnsureRule(placed) | Change::RemoveRule(placed) => {
                 needed.rules.insert(placed.chain.as_str());
@@ -103,6 +114,8 @@ fn needed<'a>(names: &BTreeSet<String>, changes: impl Iterator<Item = &'a Change
     }
     needed.rules.retain(|name| names.contains(*name));
     needed.targets.retain(|name| names.contains(*name) && !needed.rules.contains(name));
+    let Needed { rules, targets, always } = &mut needed;
+    always.retain(|name, _| names.contains(*name) && !rules.contains(name) && !targets.contains(name));
     needed
 }
 
@@ -117,7 +130,7 @@ fn chains(family: Family) -> Option<BTreeSet<String>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use remotes_effect::iptables::{Chain, Removal, Rule, Target};
+    use remotes_effect::iptables::{Chain, Removal, Rule};
 
     use super::*;
 
@@ -134,9 +147,10 @@ mod tests {
         };
         let chain = |name: &str| Chain { name: name.into(), rules: vec![] };
         let of = |changes: &[Change]| -> Vec<String> {
-            let Needed { rules, targets } = needed(&names, changes.iter());
+            let Needed { rules, targets, always } = needed(&names, changes.iter());
             let targets = targets.into_iter().map(|chain| format!("{chain}'s targets"));
-            rules.into_iter().map(str::to_owned).chain(targets).collect()
+            let always = always.into_keys().map(|chain| format!("{chain}'s end"));
+            rules.into_iter().map(str::to_owned).chain(targets).chain(always).collect()
         };
         assert_eq!(of(&[removal("one-1-0")]), ["INPUT", "opennebula"]);
         assert_eq!(of(&[removal("one-1"), removal("one-3-0")]), ["INPUT", "opennebula"]);
@@ -149,7 +163,7 @@ mod tests {
         assert_eq!(of(&[Change::AddRule(placed("INPUT", Position::BehindItsLike))]), ["INPUT"]);
         let accept = Change::EnsureRule(placed("opennebula", Position::Last));
         let jump = Change::EnsureJump(placed("FORWARD", Position::Last));
-        assert_eq!(of(&[jump, accept.clone()]), ["FORWARD's targets", "opennebula's targets"]);
+        assert_eq!(of(&[jump, accept.clone()]), ["FORWARD's targets", "opennebula's end"]);
         assert_eq!(of(&[removal("one-1"), accept]), ["INPUT", "opennebula"]);
         assert_eq!(of(&[Change::RemoveRule(placed("opennebula", Position::Last))]), ["opennebula"]);
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+use netlink_packet_route::route::{RouteHeader, RouteMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use remotes_effect::links::Link;
 use remotes_effect::types::Failure;
 
@@ -27,11 +28,14 @@ mod kind {
     pub const VXLAN_LINK: u16 = 3;
     pub const ADDRESS_OF: u16 = 1;
     pub const LOCAL: u16 = 2;
+    pub const ROUTE_TO: u16 = 1;
+    pub const ROUTE_BY: u16 = 4;
 }
 
-/// The sizes of `struct ifinfomsg` and `struct ifaddrmsg`.
+/// The sizes of `struct ifinfomsg`, `struct ifaddrmsg` and `struct rtmsg`.
 const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
+const ROUTE_HEADER: usize = 12;
 /// `IFF_UP`
 const UP: u32 = 1;
 
@@ -89,6 +93,29 @@ pub(super) fn addresses(name: &str) -> Result<Vec<String>, Failure> {
     let replies = listed.map_err(|error| error.failure(&what))?;
     let of_link = replies.iter().filter(|reply| number(reply.0.get(4..8)) == Some(index));
     Ok(of_link.filter_map(|reply| address(&reply.0)).map(|address| address.to_string()).collect())
+}
+
+/// Whether the main table has a route to this one address by this link.
+pub(super) fn has_route(to: IpAddr, link: &str) -> Result<bool, Failure> {
+    let what = format!("look for the route to {to}");
+    let mut kernel = Netlink::open().map_err(|error| error.failure(&what))?;
+    let Some(index) = index(&mut kernel, link)? else { return Ok(false) };
+    let mut ask = RouteMessage::default();
+    ask.header.address_family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let listed = kernel.list(&RouteNetlinkMessage::GetRoute(ask)).map_err(|error| error.failure(&what))?;
+    let bytes = match to {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    };
+    let is_it = |route: &[u8]| {
+        let (length, table) = (route.get(1).copied(), route.get(4).copied());
+        let said = route.get(ROUTE_HEADER..).unwrap_or_default();
+        length.map(usize::from) == Some(bytes.len() * 8)
+            && table == Some(RouteHeader::RT_TABLE_MAIN)
+            && value(said, kind::ROUTE_TO) == Some(&bytes)
+            && number(value(said, kind::ROUTE_BY)) == Some(index)
+    };
+    Ok(listed.iter().any(|reply| is_it(&reply.0)))
 }
 
 /// What a message says of a link.

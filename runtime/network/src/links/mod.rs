@@ -168,7 +168,17 @@ impl Executor for Links {
 
     fn add_route(&mut self, address: &str, link: &str) -> Result<(), Failure> {
         names::link(link)?;
-        unless(self.change()?.route(true, &single(address)?, link), FailureKind::Exists)
+        let to = single(address)?;
+        match self.change()?.route(true, &to, link) {
+            Err(failure) if failure.kind == FailureKind::Exists => match look::has_route(to.address, link)? {
+                true => Ok(()),
+                false => Err(Failure::exists(format!(
+                    "{}; one by another link is in the way: remove it, or change the address",
+                    failure.message
+                ))),
+            },
+            other => other,
+        }
     }
 
     fn remove_route(&mut self, address: &str, link: &str) -> Result<(), Failure> {

@@ -1,20 +1,22 @@
 //! Compiling, in a process of its own with limits: a component may be made to burst a compiler. Nothing of a
-//! component is parsed outside of that process.
+//! component is parsed outside of that process. Component and code go through pipes, so that nothing is left where
+//! either process is ended.
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 use remotes_effect::policy::Limits;
 use remotes_sandbox::cache::manifest::{self, Manifest};
-use remotes_sandbox::cache::{Host, TrustedFolder, digest};
+use remotes_sandbox::cache::{self, Host, digest};
 use remotes_sandbox::{Component, Engine, compile};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use tempfile::TempDir;
 
-use super::tree::place;
+use super::tree::{place, unfinished};
+use crate::output;
 
 /// Seconds of processor time that compiling one component may take.
 const SECONDS: u64 = 300;
@@ -27,37 +29,32 @@ pub struct Compiled {
     pub component: Vec<u8>,
     /// Its code for this architecture.
     pub code: Vec<u8>,
-    folder: TempDir,
 }
 
 impl Compiled {
     /// Loads the code.
     pub fn load(&self, engine: &Engine) -> Result<Component> {
-        let name = manifest::code_file(std::env::consts::ARCH);
-        Ok(TrustedFolder::open(self.folder.path())?.load(engine, &name, &digest(&self.code))?)
+        cache::load_compiled(engine, &self.code).map_err(anyhow::Error::msg).context("what was compiled does not load")
     }
 }
 
-/// Reads a file that should be a component, and no more of it than a component has.
+/// Reads a file that should be a component, and no more of it than a component has. The folder of a driver does as
+/// well, in a tree or where drivers come from.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
+    if path.join(manifest::FILE).exists() {
+        return Ok(cache::component(path, compile::LARGEST as u64)?.1);
+    }
+    let path = if path.is_dir() { path.join(manifest::COMPONENT) } else { path.to_owned() };
     let problem = || path.display().to_string();
     let mut bytes = Vec::new();
-    let file = File::open(path).with_context(problem)?;
+    let file = File::open(&path).with_context(problem)?;
     file.take(compile::LARGEST as u64 + 1).read_to_end(&mut bytes).with_context(problem)?;
     Ok(bytes)
 }
 
 /// Has another process compile a component or core module.
 pub fn component(bytes: &[u8]) -> Result<Compiled> {
-    let folder = tempfile::tempdir().context("no folder for compiling")?;
-    let given = folder.path().join("given.wasm");
-    fs::write(&given, bytes).context("the folder for compiling")?;
-    let output = Command::new(std::env::current_exe()?)
-        .args(["tree", "precompile"])
-        .args([&given, folder.path()])
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot start the compiling process")?;
+    let output = apart(bytes).context("cannot start the compiling process")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("remotes: ").to_owned();
         match said.is_empty() {
@@ -69,24 +66,43 @@ pub fn component(bytes: &[u8]) -> Result<Compiled> {
             false => bail!("{said}"),
         }
     }
-    let read = |name: &str| fs::read(folder.path().join(name)).context("what was compiled cannot be read");
-    let (component, code) = (read(manifest::COMPONENT)?, read(&manifest::code_file(std::env::consts::ARCH))?);
-    Ok(Compiled { component, code, folder })
+    let (component, code) = taken_apart(&output.stdout).context("the compiling process answered something else")?;
+    Ok(Compiled { component: component.to_vec(), code: code.to_vec() })
 }
 
-/// That other process: lays component and code into a folder.
-pub fn one(given: &Path, folder: &Path) -> Result<ExitCode> {
+/// Runs that other process with a component as its input.
+fn apart(bytes: &[u8]) -> std::io::Result<Output> {
+    // Not by its path, where another version may have been put meanwhile.
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["tree", "precompile", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        match input.write_all(bytes) {
+            // It has ended, and says why.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
+    }
+    child.wait_with_output()
+}
+
+/// Takes an answer apart: the length of the component in eight bytes, the component, its code.
+fn taken_apart(answer: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = answer.split_first_chunk::<8>()?;
+    rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
+}
+
+/// That other process: a component on standard input, what comes of it on standard output.
+pub fn one() -> Result<ExitCode> {
     limit(Resource::Cpu, SECONDS)?;
     limit(Resource::As, MEMORY)?;
-    let component = compile::component(&read(given)?)?;
+    let mut given = Vec::new();
+    std::io::stdin().take(compile::LARGEST as u64 + 1).read_to_end(&mut given).context("standard input")?;
+    let component = compile::component(&given)?;
     let engine = remotes_sandbox::engine(&Limits::default())?;
     let code = compile::precompile(&engine, &component)?;
-    let write = |name: &str, content: &[u8]| {
-        let path = folder.join(name);
-        fs::write(&path, content).with_context(|| path.display().to_string())
-    };
-    write(manifest::COMPONENT, &component)?;
-    write(&manifest::code_file(std::env::consts::ARCH), &code)?;
+    let length = (component.len() as u64).to_le_bytes();
+    output::print([&length[..], &component, &code].concat())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,23 +113,21 @@ fn limit(resource: Resource, most: u64) -> Result<()> {
 
 /// Fills the host's own cache with a driver of a tree that has no code for this machine.
 pub fn for_host(folder: &Path) -> Result<ExitCode> {
-    let trusted = TrustedFolder::open(folder)?;
-    let own = trusted.manifest()?;
-    let bytes = trusted.read(manifest::COMPONENT, compile::LARGEST as u64)?;
-    let found = digest(&bytes);
-    if found != own.component {
-        bail!(
-            "{}: its component is not what was installed (recorded {}, found {found})",
-            folder.display(),
-            own.component
-        );
-    }
+    let (own, bytes) = cache::component(folder, compile::LARGEST as u64)?;
     let Some(host) = Host::of_user() else { bail!("HOME is not set: there is no place for a cache") };
     let target = host.folder(&own.component);
-    let code = component(&bytes)?.code;
-    let manifest = Manifest { precompiled: [(std::env::consts::ARCH.to_owned(), digest(&code))].into(), ..own };
     place::folder(&target)?;
-    place::file(&target.join(manifest::code_file(std::env::consts::ARCH)), &code, place::DATA)?;
+    // Several actions may want it at once: one of them compiles.
+    let _lock = place::lock(&target)?;
+    if host.load(&own, &remotes_sandbox::engine(&Limits::default())?).is_ok() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    unfinished::sweep([target.clone()])?;
+    let code = component(&bytes)?.code;
+    let precompiled = [(std::env::consts::ARCH.to_owned(), digest(&code))].into();
+    let manifest = Manifest { precompiled, previous: BTreeSet::new(), ..own };
+    let code_file = manifest::code_file(std::env::consts::ARCH, &digest(&code));
+    place::file(&target.join(code_file), &code, place::DATA)?;
     place::file(&target.join(manifest::FILE), toml::to_string_pretty(&manifest)?.as_bytes(), place::DATA)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use remotes_effect::policy::{Limits, Policy};
+use remotes_effect::policy::Policy;
 use remotes_sandbox::cache;
 use serde::Serialize;
 
-use super::{find_tree, installed};
+use super::{act_as_owner, find_tree, installed};
 use crate::cli::{InTree, List};
 use crate::output;
 
@@ -18,6 +18,7 @@ struct Row {
     contract: Option<String>,
     actions: Vec<String>,
     component: Option<String>,
+    /// whether its actions can run
     ready: bool,
     state: String,
 }
@@ -25,12 +26,13 @@ struct Row {
 pub fn run(arguments: &List, json: bool) -> Result<ExitCode> {
     let named = arguments.dir.as_ref().or(arguments.tree.tree.as_ref());
     let tree = find_tree(&InTree { tree: named.cloned() })?;
-    let engine = remotes_sandbox::engine(&Limits::default())?;
+    act_as_owner(tree.root())?;
     let mut rows = Vec::new();
     for (subsystem, name) in installed(&tree)? {
-        let loaded = cache::load(&tree.driver(&subsystem, &name), &engine);
-        let manifest = loaded.as_ref().ok().map(|(manifest, _)| manifest.clone());
         let policy = Policy::read(&tree.policy(&subsystem, &name));
+        let limits = policy.as_ref().map(|policy| policy.limits.clone()).unwrap_or_default();
+        let loaded = cache::load(&tree.driver(&subsystem, &name), &remotes_sandbox::engine(&limits)?);
+        let manifest = loaded.as_ref().ok().map(|(manifest, _)| manifest.clone());
         let state = match (&loaded, &policy) {
             (Err(error), _) => error.to_string(),
             (Ok(_), Err(error)) => error.to_string(),

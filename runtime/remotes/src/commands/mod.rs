@@ -5,6 +5,7 @@ pub mod exec;
 pub mod inspect;
 pub mod list;
 pub mod manual;
+mod owner;
 pub mod policy;
 pub mod replay;
 pub mod tree;
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use remotes_action::tree::{Tree, is_name};
+
+pub use owner::act_as_owner;
 
 use crate::cli::InTree;
 use crate::usage::Usage;

@@ -181,6 +181,11 @@ pub fn migration(uri: String, paused: bool, allow_unsafe: bool) -> Migration {
         abort_on_error: false,
         migrate_uri: None,
         listen_address: None,
+        disks_port: None,
+        compression: None,
+        post_copy_bandwidth: None,
+        suspend_after: None,
+        post_copy_after: None,
     }
 }
 

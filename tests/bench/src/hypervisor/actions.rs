@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use remotes_integration::calls::{MAC, file};
+use remotes_integration::hosts::FROM;
 use remotes_test_support::until;
 
 use super::host::Host;
@@ -25,20 +26,28 @@ pub const INTERFACES: &[Measured] = &[
     measured("detach_nic", with_interface, detach_interface),
 ];
 
-/// That of a machine with an agent.
-pub const AGENT: &[Measured] = &[measured(
-    "exec",
-    |_| Ok(()),
-    |host| {
-        const COMMAND: &str = r#"{"execute":"guest-exec","arguments":{"path":"/bin/sh","arg":["-c",":"]}}"#;
-        host.does(host.virsh(&["qemu-agent-command", COMMAND]))
-    },
-)];
+/// Those of a machine with an agent.
+pub const AGENT: &[Measured] = &[
+    measured("exec", |_| Ok(()), |host| agent(host, "/bin/sh", &["-c", ":"])),
+    measured("exec_cancel", goes_on, |host| agent(host, "/bin/sh", &["-c", "kill $(pidof sleep)"])),
+];
+
+fn agent(host: &Host, path: &str, arguments: &[&str]) -> Result<()> {
+    let command = serde_json::json!({ "execute": "guest-exec", "arguments": { "path": path, "arg": arguments } });
+    host.does(host.virsh(&["qemu-agent-command", &command.to_string()]))
+}
+
+/// A command that goes on in the guest.
+fn goes_on(host: &Host) -> Result<()> {
+    let id = &host.guest.name["one-".len()..];
+    host.does(host.scene.called(host.scene.tree.stub("exec"), [id, FROM, "/bin/sleep 1000"]))
+}
 
 /// All others, on any host.
 pub const ACTIONS: &[Measured] = &[
     measured("deploy", Host::stop, |host| host.does(host.virsh_without(&["create", &deployment(host)]))),
     measured("cancel", Host::start, |host| host.does(host.virsh(&["destroy"]))),
+    measured("reset", Host::start, |host| host.does(host.virsh(&["reset"]))),
     measured("shutdown", Host::start, |host| {
         host.does(host.virsh(&["shutdown"]))?;
         host.until_gone()

@@ -82,5 +82,10 @@ pub fn migration(uri: &str) -> remotes_sdk::libvirt::Migration {
         abort_on_error: true,
         migrate_uri: None,
         listen_address: None,
+        disks_port: None,
+        compression: None,
+        post_copy_bandwidth: None,
+        suspend_after: None,
+        post_copy_after: None,
     }
 }

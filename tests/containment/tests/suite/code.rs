@@ -30,12 +30,19 @@ impl Installed {
             wasi: false,
             policies: BTreeSet::new(),
             precompiled: BTreeMap::from([(std::env::consts::ARCH.into(), digest(&code))]),
+            previous: BTreeSet::new(),
         };
         let installed = Self { folder: tempfile::tempdir().unwrap(), manifest };
-        installed.write(manifest::COMPONENT, &component);
-        installed.write(&code_file(), &code);
+        installed.write(&manifest::component_file(&digest(&component)), &component);
+        installed.write(&code_file(&code), &code);
         installed.record();
         installed
+    }
+
+    /// The file of its code.
+    fn code(&self) -> String {
+        let digest = &self.manifest.precompiled[std::env::consts::ARCH];
+        manifest::code_file(std::env::consts::ARCH, digest)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -48,18 +55,21 @@ impl Installed {
     }
 
     fn record(&self) {
+        self.write(manifest::FILE, self.text().as_bytes());
+    }
+
+    fn text(&self) -> String {
         let precompiled: String =
             self.manifest.precompiled.iter().map(|(name, digest)| format!("{name} = {digest:?}\n")).collect();
         let Manifest { driver, contract, actions, component, .. } = &self.manifest;
-        let text = format!(
+        format!(
             "driver = {driver:?}\ncontract = {contract:?}\nactions = {actions:?}\ncomponent = {component:?}\n[precompiled]\n{precompiled}"
-        );
-        self.write(manifest::FILE, text.as_bytes());
+        )
     }
 
     /// Installs other code, recorded as such: what only the installing user can do.
     fn replace(&mut self, code: &[u8]) {
-        self.write(&code_file(), code);
+        self.write(&code_file(code), code);
         self.manifest.precompiled.insert(std::env::consts::ARCH.into(), digest(code));
         self.record();
     }
@@ -76,8 +86,8 @@ impl Installed {
     }
 }
 
-fn code_file() -> String {
-    manifest::code_file(std::env::consts::ARCH)
+fn code_file(code: &[u8]) -> String {
+    manifest::code_file(std::env::consts::ARCH, &digest(code))
 }
 
 #[test]
@@ -89,16 +99,16 @@ fn what_was_installed_is_loaded() {
 #[test]
 fn altered_code() {
     let installed = Installed::new();
-    let path = installed.path(&code_file());
+    let path = installed.path(&installed.code());
     let whole = fs::read(&path).unwrap();
     for position in [0, 1, 100, whole.len() / 2, whole.len() - 1] {
         let mut altered = whole.clone();
         altered[position] ^= 1;
-        installed.write(&code_file(), &altered);
+        installed.write(&installed.code(), &altered);
         assert!(matches!(installed.refusal(&path), CacheError::Altered { .. }));
     }
     for altered in [&whole[..whole.len() - 1], &whole[1..], &[], &[&whole[..], b"x"].concat()] {
-        installed.write(&code_file(), altered);
+        installed.write(&installed.code(), altered);
         let error = installed.refusal(&path);
         assert!(matches!(error, CacheError::Altered { .. }));
         assert!(error.to_string().contains("install the driver again"), "{error}");
@@ -128,7 +138,16 @@ fn an_altered_manifest() {
         manifest::FILE,
         whole.replace(&installed.manifest.precompiled[std::env::consts::ARCH], &"0".repeat(64)).as_bytes(),
     );
-    assert!(matches!(installed.refusal(&installed.path(&code_file())), CacheError::Altered { .. }));
+    let other = manifest::code_file(std::env::consts::ARCH, &"0".repeat(64));
+    assert!(matches!(installed.refusal(&installed.path(&other)), CacheError::Gone { .. }));
+    // Something else by that name, and what is no digest and would be another path.
+    installed.write(&other, b"something else");
+    assert!(matches!(installed.refusal(&installed.path(&other)), CacheError::Altered { .. }));
+    for digest in ["", "0", "../../../../../etc/passwd", &"/".repeat(64)] {
+        let text = whole.replace(&installed.manifest.precompiled[std::env::consts::ARCH], digest);
+        installed.write(manifest::FILE, text.as_bytes());
+        assert!(matches!(installed.refusal(&path), CacheError::Manifest { .. }), "{digest}");
+    }
     fs::remove_file(&path).unwrap();
     let error = installed.refusal(&path);
     assert!(error.to_string().ends_with("not there; install the driver again"), "{error}");
@@ -136,9 +155,10 @@ fn an_altered_manifest() {
 
 #[test]
 fn a_folder_or_file_that_others_can_write() {
+    let code = Installed::new().code();
     for (name, modes) in [
         ("", [0o777, 0o775, 0o757, 0o1777]),
-        (&code_file(), [0o666, 0o664, 0o646, 0o622]),
+        (&code, [0o666, 0o664, 0o646, 0o622]),
         (manifest::FILE, [0o666, 0o664, 0o646, 0o622]),
     ] {
         for mode in modes {
@@ -158,7 +178,7 @@ fn a_folder_or_file_of_somebody_else() {
         // Only root can give files away; the check is the same for everybody.
         return;
     }
-    for name in ["", &code_file(), manifest::FILE] {
+    for name in ["", &Installed::new().code(), manifest::FILE] {
         let installed = Installed::new();
         let path = if name.is_empty() { installed.folder.path().to_owned() } else { installed.path(name) };
         std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
@@ -170,7 +190,7 @@ fn a_folder_or_file_of_somebody_else() {
 
 #[test]
 fn something_else_in_place_of_a_file() {
-    for name in [&code_file(), manifest::FILE] {
+    for name in [&*Installed::new().code(), manifest::FILE] {
         let installed = Installed::new();
         let elsewhere = tempfile::tempdir().unwrap();
         let (path, copy) = (installed.path(name), elsewhere.path().join("copy"));
@@ -212,7 +232,7 @@ fn code_of_another_engine() {
 #[test]
 fn recorded_bytes_that_are_no_code() {
     let mut installed = Installed::new();
-    let code = fs::read(installed.path(&code_file())).unwrap();
+    let code = fs::read(installed.path(&installed.code())).unwrap();
     for bytes in
         [b"".as_slice(), b"\x7fELF", &[0; 4096], &code[..64], &code[..code.len() / 2], &MEMORY_OF_CALLS.component()]
     {
@@ -261,7 +281,7 @@ fn code_that_is_replaced_while_it_is_loaded() {
     let installed = Installed::new();
     let engine = engine(&Limits::default()).unwrap();
     let other = compile::precompile(&engine, &guest::PANIC.component()).unwrap();
-    let (own, code) = (fs::read(installed.path(&code_file())).unwrap(), installed.path(&code_file()));
+    let (own, code) = (fs::read(installed.path(&installed.code())).unwrap(), installed.path(&installed.code()));
     let over = AtomicBool::new(false);
     let (mut loaded, mut refused) = (0, 0);
     std::thread::scope(|scope| {
@@ -299,38 +319,86 @@ fn code_that_is_replaced_once_it_is_loaded() {
     let engine = engine(&Limits::default()).unwrap();
     let (_, component) = cache::load(installed.folder.path(), &engine).unwrap();
     installed.write("beside", &[0x90; 1 << 20]);
-    fs::rename(installed.path("beside"), installed.path(&code_file())).unwrap();
+    fs::rename(installed.path("beside"), installed.path(&installed.code())).unwrap();
     let driver = remotes_sandbox::Driver::new(engine, component);
     let trial = remotes_containment::Trial::of(MEMORY_OF_CALLS).with("one-5", "");
     let ended = trial.call_of(&driver, |_, _| crate::common::host());
     assert_eq!(ended.journal.logged(), ["seen: one-5"]);
-    assert!(matches!(installed.refusal(&installed.path(&code_file())), CacheError::Altered { .. }));
+    assert!(matches!(installed.refusal(&installed.path(&installed.code())), CacheError::Altered { .. }));
 }
 
-/// An older driver's component and code under the manifest of today, and the manifest of an older one over
-/// today's: only the whole of them together is an installation.
+/// An older driver's component and code under the names of today's, and the manifest of an older one over today's: only
+/// the whole of them together is an installation.
 #[test]
 fn parts_of_an_older_installation() {
     let older = remotes_containment::guest::ENDLESS_CALL.component();
     let engine = engine(&Limits::default()).unwrap();
     let older_code = compile::precompile(&engine, &older).unwrap();
     let mut installed = Installed::new();
-    let (path, code) = (installed.path(&code_file()), fs::read(installed.path(&code_file())).unwrap());
-    installed.write(manifest::COMPONENT, &older);
-    installed.write(&code_file(), &older_code);
+    let (path, code) = (installed.path(&installed.code()), fs::read(installed.path(&installed.code())).unwrap());
+    installed.write(&installed.code(), &older_code);
     assert!(matches!(installed.refusal(&path), CacheError::Altered { .. }));
-    installed.write(&code_file(), &code);
+    installed.write(&installed.code(), &code);
+    let component = manifest::component_file(&installed.manifest.component);
+    installed.write(&component, &older);
+    let read = cache::component(installed.folder.path(), 1 << 20).map(|(manifest, _)| manifest);
+    assert!(matches!(read, Err(CacheError::Altered { .. })), "{read:?}");
+    // Beside each other they are no harm, and each manifest finds its own.
+    installed.write(&code_file(&older_code), &older_code);
+    installed.load().unwrap();
     installed.manifest.component = digest(&older);
     installed.manifest.precompiled.insert(std::env::consts::ARCH.into(), digest(&older_code));
     installed.record();
-    assert!(matches!(installed.refusal(&path), CacheError::Altered { .. }));
+    assert_eq!(installed.load().unwrap(), installed.manifest);
+    fs::remove_file(installed.path(&code_file(&older_code))).unwrap();
+    assert!(matches!(installed.refusal(&installed.path(&installed.code())), CacheError::Gone { .. }));
+}
+
+/// Versions come and go while it is loaded: it is always one of them, whole.
+#[test]
+fn a_driver_that_is_replaced_while_it_is_loaded() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let engine = engine(&Limits::default()).unwrap();
+    let mut installed = Installed::new();
+    let own = (installed.manifest.clone(), fs::read(installed.path(&installed.code())).unwrap());
+    let other = compile::precompile(&engine, &remotes_containment::guest::PANIC.component()).unwrap();
+    let precompiled = BTreeMap::from([(std::env::consts::ARCH.to_owned(), digest(&other))]);
+    let other = (Manifest { precompiled, ..own.0.clone() }, other);
+    let folder = installed.folder.path().to_owned();
+    let over = AtomicBool::new(false);
+    let mut seen = BTreeSet::new();
+    std::thread::scope(|scope| {
+        let over = &over;
+        let writer = scope.spawn(move || {
+            let put =
+                |installed: &Installed, name: &str| fs::rename(installed.path("beside"), installed.path(name)).unwrap();
+            for (manifest, code) in [&other, &own].into_iter().cycle().take_while(|_| !over.load(Ordering::Relaxed)) {
+                let gone = installed.code();
+                installed.write("beside", code);
+                put(&installed, &code_file(code));
+                installed.manifest = manifest.clone();
+                installed.write("beside", installed.text().as_bytes());
+                put(&installed, manifest::FILE);
+                fs::remove_file(installed.path(&gone)).unwrap();
+            }
+            installed
+        });
+        for _ in 0..200 {
+            let (manifest, _) = cache::load(&folder, &engine).unwrap();
+            seen.insert(manifest.precompiled[std::env::consts::ARCH].clone());
+        }
+        over.store(true, Ordering::Relaxed);
+        // Till then its folder is needed.
+        drop(writer.join().unwrap());
+    });
+    assert_eq!(seen.len(), 2, "both were there");
 }
 
 /// Code of another machine under this one's name, recorded as such.
 #[test]
 fn code_of_another_architecture() {
     let mut installed = Installed::new();
-    let mut code = fs::read(installed.path(&code_file())).unwrap();
+    let mut code = fs::read(installed.path(&installed.code())).unwrap();
     // The compiler's own note of what it compiled for: of the same length, and of no machine that runs this.
     let (own, other) = (std::env::consts::ARCH.as_bytes(), b"riscv64gc");
     let (own, other) = (own, &other[..own.len().min(other.len())]);

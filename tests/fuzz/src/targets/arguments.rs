@@ -83,10 +83,10 @@ pub fn run(data: &[u8]) {
 /// Every text of the call is an argument or the document, as it came or out of base64.
 fn means(call: &Call, argv: &[String], text: &str) {
     let packed: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    let decoded = |text: &str| STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = |text: &str| STANDARD.decode(text).ok().map(|bytes| convention::readable(&bytes));
     let mut known: Vec<String> = argv.to_vec();
     known.extend(argv.iter().map(String::as_str).chain([packed.as_str(), text.trim()]).filter_map(decoded));
-    known.extend([text.to_owned(), String::new()]);
+    known.extend([text.to_owned(), convention::readable(text.as_bytes()), String::new()]);
     let mut pending = vec![serde_json::to_value(call).unwrap()];
     while let Some(value) = pending.pop() {
         match value {

@@ -46,6 +46,7 @@ pub fn prepare(
         component: digest(&compiled.component),
         wasi: inspection.wasi,
         policies: BTreeSet::new(),
+        previous: BTreeSet::new(),
         precompiled: BTreeMap::new(),
     };
     // Compiling is not of the action's time.

@@ -19,6 +19,9 @@ use remotes_sandbox::inspect::inspect;
 
 use crate::commands::compile;
 
+/// How long a driver that has started may take to say which actions it has.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// What is put into the tree.
 pub struct Built {
     pub manifest: Manifest,
@@ -27,42 +30,51 @@ pub struct Built {
     pub policy: String,
 }
 
-/// Reads and builds `FROM/SUBSYSTEM/DRIVER`.
-pub fn build(from: &Path, subsystem: &str, name: &str) -> Result<Built> {
+/// Reads and builds `FROM/SUBSYSTEM/DRIVER`. It has to do with the limits of the policy that its actions will run under:
+/// the one at `installed`, if there is one already, or else the one that comes with it.
+pub fn build(from: &Path, subsystem: &str, name: &str, installed: &Path) -> Result<Built> {
     let folder = from.join(subsystem).join(name);
     let path = folder.join("component.wasm");
     let bytes = compile::read(&path)?;
     let policy_file = folder.join("policy.toml");
-    Policy::read(&policy_file)?;
+    let shipped = Policy::read(&policy_file)?;
+    // The operator's that cannot be read lets no action run, and is no reason to leave the driver out.
+    let (limits, limits_of) = match Policy::read(installed) {
+        Ok(policy) => (policy.limits, installed),
+        Err(_) => (shipped.limits, &*policy_file),
+    };
     let policy = std::fs::read_to_string(&policy_file).with_context(|| policy_file.display().to_string())?;
     let compiled = compile::component(&bytes).with_context(|| path.display().to_string())?;
-    let engine = remotes_sandbox::engine(&Limits::default())?;
+    let engine = remotes_sandbox::engine(&limits)?;
     let loaded = compiled.load(&engine)?;
     let inspection = inspect(&engine, &loaded);
     if !inspection.subsystems.iter().any(|found| found == subsystem) {
         bail!("{}: it is a driver of {:?}, not of {subsystem}", path.display(), inspection.subsystems);
     }
-    let actions = actions(&Driver::new(engine, loaded), subsystem)
-        .with_context(|| format!("{}: cannot ask it for its actions", path.display()))?;
+    let actions = actions(&Driver::new(engine, loaded), subsystem, limits).with_context(|| {
+        format!("{}: cannot ask it for its actions, by the limits of {}", path.display(), limits_of.display())
+    })?;
     let manifest = Manifest {
         driver: format!("{subsystem}/{name}"),
         contract: inspection.contract.unwrap_or_default(),
         actions,
         component: digest(&compiled.component),
         wasi: inspection.wasi,
-        // Those that came before count as well: known where it is laid down.
+        // What was there before is known where it is laid down.
         policies: BTreeSet::new(),
         precompiled: [(std::env::consts::ARCH.to_owned(), digest(&compiled.code))].into(),
+        previous: BTreeSet::new(),
     };
     Ok(Built { manifest, component: compiled.component, code: compiled.code, policy })
 }
 
 /// Asks a driver for its actions, with nothing granted and nothing at the other end.
-fn actions(driver: &Driver, subsystem: &str) -> Result<Vec<String>> {
+fn actions(driver: &Driver, subsystem: &str, limits: Limits) -> Result<Vec<String>> {
     let call = Call::actions_of(subsystem).with_context(|| format!("there is no subsystem {subsystem}"))?;
-    let policy = Arc::new(Policy { schema: SCHEMA, ..Policy::default() });
+    let deadline = Deadline::after(Duration::from_secs(limits.start_seconds) + ANSWER);
+    let policy = Arc::new(Policy { schema: SCHEMA, limits, ..Policy::default() });
     let pipeline = Pipeline::new(policy, Nothing, Nobody);
-    let outcome = driver.call(&call, pipeline, Deadline::after(Duration::from_secs(10)), None);
+    let outcome = driver.call(&call, pipeline, deadline, None);
     let reply = outcome.result?;
     let mut actions = reply.actions().context("it answered something else")?.to_vec();
     actions.sort();

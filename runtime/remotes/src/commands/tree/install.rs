@@ -1,18 +1,19 @@
 //! `remotes tree install`: programs, components, policies, stubs.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use remotes_action::tree::{Identity, Tree};
-use remotes_sandbox::cache::manifest::{self, Manifest, code_file};
+use remotes_sandbox::cache::digest;
+use remotes_sandbox::cache::manifest::{self, Manifest, code_file, component_file};
 use serde::Serialize;
 
 use super::driver::{Built, build};
 use super::stock::{Stock, is_foreign};
-use super::{place, policies, programs, stub};
+use super::{place, policies, programs, strays, stub, unfinished};
 use crate::cli::Install;
 use crate::commands::{driver_name, open_tree};
 use crate::output;
@@ -26,6 +27,7 @@ struct Row {
     stock_kept: usize,
     stock_left: Vec<String>,
     policy: &'static str,
+    policy_state: policies::State,
 }
 
 pub fn run(arguments: &Install, json: bool) -> Result<ExitCode> {
@@ -49,7 +51,11 @@ pub fn run(arguments: &Install, json: bool) -> Result<ExitCode> {
             let names = format!("{}/{}: {subsystem}/{driver}", name.0, name.1);
             return Err(Usage::error(format!("--as {names} is a driver of {subsystem}")));
         }
-        built.push((name, build(&from, subsystem, driver)?));
+        if std::io::stderr().is_terminal() {
+            output::complain(&format!("compiling {subsystem}/{driver}"));
+        }
+        let policy = Tree::at(&arguments.dir).policy(&name.0, &name.1);
+        built.push((name, build(&from, subsystem, driver, &policy)?));
     }
     place::folder(&arguments.dir)?;
     let tree = open_tree(&arguments.dir)?;
@@ -57,6 +63,7 @@ pub fn run(arguments: &Install, json: bool) -> Result<ExitCode> {
     for ((subsystem, name), built) in &built {
         check_places(&tree, subsystem, name, built)?;
     }
+    unfinished::sweep_tree(&tree)?;
     programs::install(&tree)?;
     let rows = built
         .iter()
@@ -87,11 +94,10 @@ fn shipped() -> Result<PathBuf> {
 }
 
 fn chosen(arguments: &Install, from: &Path) -> Result<Vec<(String, String)>> {
+    // Names that cannot be are wrong usage, whatever lies there.
+    arguments.drivers.iter().try_for_each(|name| driver_name(name).map(drop))?;
     let entries = fs::read_dir(from).with_context(|| format!("folder of drivers {}", from.display()))?;
     drop(entries);
-    if !arguments.drivers.is_empty() {
-        return arguments.drivers.iter().map(|name| driver_name(name)).collect();
-    }
     let mut found = Vec::new();
     for subsystem in remotes_effect::SUBSYSTEMS {
         let folder = from.join(subsystem);
@@ -108,14 +114,25 @@ fn chosen(arguments: &Install, from: &Path) -> Result<Vec<(String, String)>> {
         }
     }
     found.sort();
-    match found.is_empty() {
-        true => bail!("{}: there is no driver in it, no SUBSYSTEM/DRIVER/component.wasm", from.display()),
-        false => Ok(found),
+    if found.is_empty() {
+        bail!("{}: there is no driver in it, no SUBSYSTEM/DRIVER/component.wasm", from.display());
     }
+    if arguments.drivers.is_empty() {
+        return Ok(found);
+    }
+    let named = arguments.drivers.iter().map(|name| driver_name(name)).collect::<Result<Vec<_>>>()?;
+    for (subsystem, name) in &named {
+        if !found.contains(&(subsystem.clone(), name.clone())) {
+            let found: Vec<_> = found.iter().map(|(subsystem, name)| format!("{subsystem}/{name}")).collect();
+            bail!("{}: there is no driver {subsystem}/{name} in it; there are {}", from.display(), found.join(", "));
+        }
+    }
+    Ok(named)
 }
 
 /// Refuses a tree in which a stub could not be laid and taken away again, before anything is changed.
 fn check_places(tree: &Tree, subsystem: &str, name: &str, built: &Built) -> Result<()> {
+    place::check_driver(tree, subsystem, name)?;
     for action in &built.manifest.actions {
         let path = tree.actions(subsystem, name).join(action);
         if fs::symlink_metadata(&path).is_ok_and(|present| present.is_dir()) {
@@ -132,12 +149,18 @@ fn lay(tree: &Tree, subsystem: &str, name: &str, built: &Built) -> Result<Row> {
     let folder = tree.driver(subsystem, name);
     place::folder(&folder)?;
     let policy_file = tree.policy(subsystem, name);
-    let manifest = Manifest { policies: policies::known(&folder, &built.policy), ..built.manifest.clone() };
-    // The manifest comes last: until then the old one refuses the new code, for an instant, and an
-    // interrupted installation is refused rather than half used.
-    place::file(&folder.join(manifest::COMPONENT), &built.component, place::DATA)?;
-    place::file(&folder.join(code_file(std::env::consts::ARCH)), &built.code, place::DATA)?;
+    // One that cannot be read is replaced; a policy from before it counts as the operator's own.
+    let before = fs::read(folder.join(manifest::FILE)).ok().and_then(|text| Manifest::parse(&text).ok());
+    let manifest = following(&built.manifest, before, &built.policy);
+    // Under names of their own: until the manifest is renamed into place, all is as before, and then as it is to be.
+    place::file(&folder.join(component_file(&manifest.component)), &built.component, place::DATA)?;
+    for (architecture, digest) in &manifest.precompiled {
+        place::file(&folder.join(code_file(architecture, digest)), &built.code, place::DATA)?;
+    }
     place::file(&folder.join(manifest::FILE), toml::to_string_pretty(&manifest)?.as_bytes(), place::DATA)?;
+    for name in strays::parts_left(&folder, &manifest)? {
+        place::forget(&folder.join(name))?;
+    }
     let policy = policies::install(&policy_file, &built.policy, &manifest)?;
     let (stock_kept, stock_left) = stubs(tree, subsystem, name, built)?;
     Ok(Row {
@@ -146,8 +169,21 @@ fn lay(tree: &Tree, subsystem: &str, name: &str, built: &Built) -> Result<Row> {
         actions: manifest.actions.len(),
         stock_kept,
         stock_left,
-        policy,
+        policy: policy.words(),
+        policy_state: policy,
     })
+}
+
+/// The manifest that comes after another.
+fn following(built: &Manifest, before: Option<Manifest>, policy: &str) -> Manifest {
+    let mut manifest = built.clone();
+    manifest.policies.insert(digest(policy.as_bytes()));
+    if let Some(before) = before {
+        let files = before.files();
+        manifest.previous = if files == manifest.files() { before.previous } else { files };
+        manifest.policies.extend(before.policies);
+    }
+    manifest
 }
 
 /// Puts a stub at every action of the subsystem. Stock files that it stands in for are kept; where the

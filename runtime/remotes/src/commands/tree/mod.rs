@@ -9,20 +9,30 @@ mod remove;
 mod stock;
 mod strays;
 mod stub;
+pub mod unfinished;
 mod verify;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::compile;
+use super::{act_as_owner, compile};
 use crate::cli;
 
 pub fn run(command: &cli::Tree, json: bool) -> Result<ExitCode> {
     match command {
-        cli::Tree::Install(arguments) => install::run(arguments, json),
-        cli::Tree::Remove(arguments) => remove::run(arguments, json),
-        cli::Tree::Verify { dir } => verify::run(dir, json),
+        cli::Tree::Install(arguments) => {
+            act_as_owner(&arguments.dir)?;
+            install::run(arguments, json)
+        }
+        cli::Tree::Remove(arguments) => {
+            act_as_owner(&arguments.dir)?;
+            remove::run(arguments, json)
+        }
+        cli::Tree::Verify { dir } => {
+            act_as_owner(dir)?;
+            verify::run(dir, json)
+        }
     }
 }
 
@@ -30,6 +40,6 @@ pub fn run(command: &cli::Tree, json: bool) -> Result<ExitCode> {
 pub fn internal(command: &cli::InternalTree) -> Result<ExitCode> {
     match command {
         cli::InternalTree::Compile { folder } => compile::for_host(folder),
-        cli::InternalTree::Precompile { component, folder } => compile::one(component, folder),
+        cli::InternalTree::Precompile { .. } => compile::one(),
     }
 }

@@ -1,18 +1,54 @@
 //! Files put into a tree: written beside and renamed, with fixed modes, since the tree is copied as it is.
 
-use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Write as _};
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use remotes_action::tree::Tree;
 use rustix::fs::{Access, access};
-use tempfile::NamedTempFile;
+use tempfile::Builder;
+
+use super::stock;
+use crate::output;
 
 /// Mode of programs and stubs.
 pub const PROGRAM: u32 = 0o755;
 /// Mode of everything else.
 pub const DATA: u32 = 0o644;
+
+/// How the name of a file begins, and how it ends, that is not in its place yet.
+const BESIDE: (&str, &str) = (".remotes-", ".new");
+
+/// Whether a file of this name is one that was not put in place.
+pub fn is_beside(name: &str) -> bool {
+    name.starts_with(BESIDE.0) && name.ends_with(BESIDE.1)
+}
+
+fn beside<'a>() -> Builder<'a, 'a> {
+    let mut beside = Builder::new();
+    beside.prefix(BESIDE.0).suffix(BESIDE.1);
+    beside
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+/// Puts a link in place in one step. `make` makes it at another path of the folder.
+pub fn link(path: &Path, make: impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    Ok(beside().make_in(folder_of(path), make)?.into_temp_path().persist(path)?)
+}
+
+/// Puts a file in place in one step, which `write` writes.
+pub fn written(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut beside = beside().tempfile_in(folder_of(path))?;
+    write(beside.as_file_mut())?;
+    beside.as_file().sync_all()?;
+    // Closed before it is in place: what is open for writing cannot be executed.
+    Ok(beside.into_temp_path().persist(path)?)
+}
 
 /// Writes a file in one step, unless it is there as it should be. Says whether it wrote.
 pub fn file(path: &Path, content: &[u8], mode: u32) -> Result<bool> {
@@ -23,13 +59,11 @@ pub fn file(path: &Path, content: &[u8], mode: u32) -> Result<bool> {
     {
         return Ok(false);
     }
-    let folder = path.parent().context("a file has a folder")?;
-    let problem = || format!("cannot write {}", path.display());
-    let mut beside = NamedTempFile::new_in(folder).with_context(problem)?;
-    beside.write_all(content).with_context(problem)?;
-    beside.as_file().set_permissions(Permissions::from_mode(mode)).with_context(problem)?;
-    beside.as_file().sync_all().with_context(problem)?;
-    beside.persist(path).with_context(problem)?;
+    let write = |file: &mut File| {
+        file.write_all(content)?;
+        file.set_permissions(Permissions::from_mode(mode))
+    };
+    written(path, write).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(true)
 }
 
@@ -63,6 +97,15 @@ pub fn check(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot write into {}", present.display()))
 }
 
+/// The same of all folders in which something of a driver lies: what is begun there can be brought to its end.
+pub fn check_driver(tree: &Tree, subsystem: &str, name: &str) -> Result<()> {
+    let (driver, policy, actions) =
+        (tree.driver(subsystem, name), tree.policy(subsystem, name), tree.actions(subsystem, name));
+    let bin = tree.root().join("bin");
+    let above = driver.ancestors().take(3);
+    above.chain([&*driver.join(stock::FOLDER), folder_of(&policy), &actions, &bin]).try_for_each(check)
+}
+
 /// Removes a file if it is there.
 pub fn forget(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
@@ -81,7 +124,28 @@ pub fn tidy(path: &Path) {
 
 /// A lock on the tree for the length of a command that changes it.
 pub fn lock(root: &Path) -> Result<File> {
+    locked(root, File::try_lock, File::lock)
+}
+
+/// A lock for one that only looks, during which nothing is changed.
+pub fn lock_shared(root: &Path) -> Result<File> {
+    locked(root, File::try_lock_shared, File::lock_shared)
+}
+
+fn locked(
+    root: &Path,
+    at_once: impl Fn(&File) -> Result<(), TryLockError>,
+    waiting: impl Fn(&File) -> io::Result<()>,
+) -> Result<File> {
     let file = File::open(root).with_context(|| root.display().to_string())?;
-    file.lock().with_context(|| format!("cannot lock {}", root.display()))?;
+    let result = match at_once(&file) {
+        Ok(()) => Ok(()),
+        Err(TryLockError::Error(error)) => Err(error),
+        Err(TryLockError::WouldBlock) => {
+            output::complain(&format!("{}: waiting for another command that works in it", root.display()));
+            waiting(&file)
+        }
+    };
+    result.with_context(|| format!("cannot lock {}", root.display()))?;
     Ok(file)
 }

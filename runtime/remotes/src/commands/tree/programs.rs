@@ -57,7 +57,8 @@ pub fn altered(tree: &Tree) -> Vec<(String, Option<String>)> {
         .map(|Record { programs }| programs)
         .map_err(|reason| format!("drivers/programs.toml, which says what it should be: {reason}; install again"));
     let problem = |name: &str| -> Result<(), String> {
-        let found = digest(&fs::read(tree.program(name)).map_err(|error| error.to_string())?);
+        let content = fs::read(tree.program(name)).map_err(|error| format!("{error}; install again"))?;
+        let found = digest(&content);
         match recorded.as_ref()?.get(name) {
             Some(digest) if *digest == found => Ok(()),
             _ => Err("not the program that was installed; install again".to_owned()),
@@ -68,9 +69,10 @@ pub fn altered(tree: &Tree) -> Vec<(String, Option<String>)> {
 
 /// Takes them away.
 pub fn remove(tree: &Tree) -> Result<()> {
-    let programs = NAMES.map(|name| tree.program(name)).into_iter();
-    programs.chain([record(tree)]).try_for_each(|path| place::forget(&path))?;
+    NAMES.iter().try_for_each(|name| place::forget(&tree.program(name)))?;
     place::tidy(&tree.root().join("bin"));
+    // As long as it is there, there is something to remove.
+    place::forget(&record(tree))?;
     place::tidy(&tree.root().join("drivers"));
     Ok(())
 }

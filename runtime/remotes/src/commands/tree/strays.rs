@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use remotes_action::tree::Tree;
-use remotes_sandbox::cache::manifest;
+use remotes_action::tree::{Tree, is_stub};
+use remotes_sandbox::cache::manifest::{self, Manifest};
 
-use super::stub;
+use super::unfinished;
 
 /// Something that should not be in a tree.
 pub struct Stray {
@@ -21,6 +21,10 @@ pub struct Stray {
 /// Looks through a tree.
 pub fn find(tree: &Tree) -> Result<Vec<Stray>> {
     let mut strays = Vec::new();
+    for path in unfinished::find(tree)? {
+        let problem = "left by a command that was ended before it was done; install or remove takes it away";
+        strays.push(Stray { what: path.display().to_string(), problem: problem.to_owned() });
+    }
     for subsystem in remotes_effect::SUBSYSTEMS {
         let folder = tree.root().join("drivers").join(subsystem);
         for name in names(&folder)?.into_iter().filter(|name| !folder.join(name).join(manifest::FILE).exists()) {
@@ -28,13 +32,20 @@ pub fn find(tree: &Tree) -> Result<Vec<Stray>> {
                            the driver again, or remove the folder";
             strays.push(Stray { what: format!("drivers/{subsystem}/{name}"), problem: problem.to_owned() });
         }
+        for (name, manifest) in manifests(tree, subsystem)? {
+            for part in parts_left(&folder.join(&name), &manifest)? {
+                let problem = "of no version that its driver.toml knows: left by an installation that was ended before \
+                               it was done; install the driver again";
+                strays.push(Stray { what: format!("drivers/{subsystem}/{name}/{part}"), problem: problem.to_owned() });
+            }
+        }
         for name in names(&tree.root().join(subsystem))? {
             let (actions, driver) = (tree.actions(subsystem, &name), tree.driver(subsystem, &name));
             // A driver that goes by a second name is a link.
             if driver.join(manifest::FILE).exists() || actions.is_symlink() {
                 continue;
             }
-            let ours = |action: &&&str| fs::read(actions.join(action)).is_ok_and(|content| stub::is_ours(&content));
+            let ours = |action: &&&str| fs::read(actions.join(action)).is_ok_and(|content| is_stub(&content));
             let stubs: Vec<&str> = remotes_effect::actions(subsystem).iter().filter(ours).copied().collect();
             if !stubs.is_empty() {
                 let problem =
@@ -46,8 +57,25 @@ pub fn find(tree: &Tree) -> Result<Vec<Stray>> {
     Ok(strays)
 }
 
+/// The drivers of a subsystem whose manifest can be read.
+fn manifests(tree: &Tree, subsystem: &str) -> Result<Vec<(String, Manifest)>> {
+    let names = names(&tree.root().join("drivers").join(subsystem))?.into_iter();
+    let manifest = |name: String| {
+        let text = fs::read(tree.driver(subsystem, &name).join(manifest::FILE)).ok()?;
+        Some((name, Manifest::parse(&text).ok()?))
+    };
+    Ok(names.filter_map(manifest).collect())
+}
+
+/// Components and code in a driver's folder that are neither of its version nor of the one before it.
+pub fn parts_left(folder: &Path, manifest: &Manifest) -> Result<Vec<String>> {
+    let files = manifest.files();
+    let left = |name: &String| manifest::is_part(name) && !files.contains(name) && !manifest.previous.contains(name);
+    Ok(names(folder)?.into_iter().filter(left).collect())
+}
+
 /// The names in a folder, sorted; none where it is missing or is none.
-fn names(folder: &Path) -> Result<Vec<String>> {
+pub fn names(folder: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),

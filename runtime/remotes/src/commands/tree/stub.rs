@@ -4,28 +4,28 @@
 //! runtime from its own place, because the same files serve a front-end and hosts at different paths, and
 //! through a link if it was started by one. Measured: 0.7 ms with dash as `/bin/sh`, above the program itself.
 
-use remotes_action::tree::Identity;
+use remotes_action::tree::{Identity, STUB};
 
-/// By its second line a stub is known as ours, whichever version laid it.
-const MARK: &str = "# Installed by `remotes tree install`; `remotes tree remove` takes it away.";
-
-/// The text of an action's stub.
+/// The text of an action's stub. An empty program is what a full disk leaves of a copy: a shell would take it for a
+/// script that succeeds. Where there is none because the drivers are being taken out, what stands in the stub's place by
+/// now is the action.
 pub fn text(identity: &Identity) -> String {
     format!(
         "#!/bin/sh\n\
-         {MARK}\n\
+         {STUB}\n\
          a=$0; [ -L \"$a\" ] && a=$(readlink -f -- \"$a\")\n\
          case $a in */*) ;; *) a=./$a ;; esac\n\
-         exec \"${{a%/*}}/../../bin/remotes-action\" {identity} \"$@\"\n"
+         r=${{a%/*}}/../../bin/remotes-action\n\
+         [ -s \"$r\" ] || case $(cat \"$a\") in\n\
+         *remotes-action*) echo \"{action}: $r is missing or empty; copy the tree to this host again\" >&2; exit 1 ;;\n\
+         *) exec \"$a\" \"$@\" ;;\n\
+         esac\n\
+         exec \"$r\" {identity} \"$@\"\n",
+        action = identity.action
     )
 }
 
 /// Whether a file's content is the stub that this version lays for the action.
 pub fn is_stub(content: &[u8], identity: &Identity) -> bool {
     content == text(identity).as_bytes()
-}
-
-/// Whether it is a stub of any version.
-pub fn is_ours(content: &[u8]) -> bool {
-    content.split(|byte| *byte == b'\n').nth(1) == Some(MARK.as_bytes())
 }

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use remotes_action::run::journal_problem;
 use remotes_action::tree::{Identity, Tree};
-use remotes_effect::policy::{Limits, Policy};
-use remotes_sandbox::cache::manifest;
-use remotes_sandbox::cache::{self, TrustedFolder, digest};
+use remotes_effect::policy::Policy;
+use remotes_sandbox::cache;
+use remotes_sandbox::compile::LARGEST;
 use serde::Serialize;
 
-use super::{programs, strays, stub};
+use super::{place, programs, strays, stub};
 use crate::commands::{installed, open_tree};
 use crate::output;
 
@@ -34,6 +34,7 @@ impl Row {
 
 pub fn run(dir: &Path, json: bool) -> Result<ExitCode> {
     let tree = open_tree(dir)?;
+    let _lock = place::lock_shared(tree.root())?;
     let drivers = installed(&tree)?;
     let strays = strays::find(&tree)?;
     if drivers.is_empty() && strays.is_empty() && !programs::installed(&tree) {
@@ -104,32 +105,40 @@ fn executable(path: &Path, owner: u32) -> Option<String> {
 /// Looks at one driver; what is wrong, or else what there is to note.
 fn driver(tree: &Tree, subsystem: &str, name: &str, owner: u32) -> Result<Option<String>, String> {
     let folder = tree.driver(subsystem, name);
-    let engine = remotes_sandbox::engine(&Limits::default()).map_err(|error| error.to_string())?;
-    let (manifest, _) = cache::load(&folder, &engine).map_err(|error| error.to_string())?;
-    let component = TrustedFolder::open(&folder)
-        .and_then(|trusted| trusted.read(manifest::COMPONENT, remotes_sandbox::compile::LARGEST as u64))
-        .map_err(|error| error.to_string())?;
-    if digest(&component) != manifest.component {
-        return Err(format!("{}: not the component that was installed", manifest::COMPONENT));
-    }
     let (policy_file, actions) = (tree.policy(subsystem, name), tree.actions(subsystem, name));
-    let policy = Policy::read(&policy_file).map_err(|error| error.to_string())?;
+    let policy = Policy::read(&policy_file);
+    let limits = policy.as_ref().map(|policy| policy.limits.clone()).unwrap_or_default();
+    let engine = remotes_sandbox::engine(&limits).map_err(|error| error.to_string())?;
+    let (manifest, _) = cache::load(&folder, &engine).map_err(|error| error.to_string())?;
+    cache::component(&folder, LARGEST as u64).map_err(|error| error.to_string())?;
+    let policy = policy.map_err(|error| error.to_string())?;
     for path in [&policy_file, policy_file.parent().unwrap_or(&policy_file), &actions] {
         if let Some(problem) = open_to_others(path, owner) {
             return Err(format!("{}: {problem}", path.display()));
         }
     }
+    let mut problems = Vec::new();
+    // An upgrade of OpenNebula puts its own over all of them.
+    let mut others = Vec::new();
     for action in &manifest.actions {
         let identity = Identity { subsystem: subsystem.into(), driver: name.into(), action: action.clone() };
         let path = actions.join(action);
         match fs::read(&path) {
-            Ok(content) if stub::is_stub(&content, &identity) => {}
-            Ok(_) => return Err(format!("{identity} is not the stub that was installed")),
-            Err(error) => return Err(format!("{identity}: {error}")),
-        }
-        if let Some(problem) = executable(&path, owner) {
-            return Err(format!("{identity}: {problem}"));
+            Ok(content) if stub::is_stub(&content, &identity) => {
+                problems.extend(executable(&path, owner).map(|problem| format!("{identity}: {problem}")));
+            }
+            Ok(_) => others.push(action.as_str()),
+            Err(error) => problems.push(format!("{identity}: {error}; install the driver again")),
         }
     }
-    Ok(journal_problem(&policy))
+    match others[..] {
+        [] => {}
+        [action] => problems.push(format!("{action} is not the stub that was installed; install the driver again")),
+        _ => problems
+            .push(format!("{} are not the stubs that were installed; install the driver again", others.join(", "))),
+    }
+    match problems.is_empty() {
+        true => Ok(journal_problem(&policy)),
+        false => Err(problems.join("; ")),
+    }
 }

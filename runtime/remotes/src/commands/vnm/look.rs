@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use remotes_effect::deadline::Deadline;
 use remotes_effect::iptables::{Family, ListedChain, ListedSet};
+use remotes_effect::journal::Nothing;
 use remotes_effect::links::Link;
 use remotes_effect::openvswitch::{self, Bridge, ListedFlow};
 use remotes_effect::pipeline::Pipeline;
@@ -15,8 +16,8 @@ use remotes_effect::policy::Policy;
 use remotes_effect::text::one_line;
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect, iptables, links};
-use remotes_network::openvswitch::is_installed;
 use remotes_host::{Machine, Surroundings};
+use remotes_network::openvswitch::is_installed;
 
 use crate::output;
 
@@ -74,7 +75,7 @@ pub struct Switch {
     pub flows: Option<Vec<ListedFlow>>,
 }
 
-type Asked = Pipeline<remotes_effect::journal::Several, Machine>;
+type Asked = Pipeline<Nothing, Machine>;
 
 /// Looks.
 pub fn look() -> Result<Seen> {
@@ -86,7 +87,7 @@ pub fn look() -> Result<Seen> {
         libvirt_server: "/nonexistent".into(),
         log: Box::new(|_, text| output::complain(&one_line(text))),
     });
-    let mut asked = Pipeline::new(policy, remotes_effect::journal::Several::default(), machine);
+    let mut asked = Pipeline::new(policy, Nothing, machine);
     let links = match asked.perform(Effect::Links(links::Effect::Entries {}))? {
         Answer::Links(links::Answer::Entries(Ok(links))) => links,
         answer => bail!("{}", answer.failure().map_or("the links cannot be listed", |failure| &failure.message)),
