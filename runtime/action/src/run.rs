@@ -34,13 +34,7 @@ pub fn machine_for(tree: &Tree, identity: &Identity, policy: Arc<Policy>, deadli
 }
 
 /// The same, with another place for log lines.
-pub fn machine_with(
-    tree: &Tree,
-    identity: &Identity,
-    policy: Arc<Policy>,
-    deadline: Deadline,
-    log: Log,
-) -> Machine {
+pub fn machine_with(tree: &Tree, identity: &Identity, policy: Arc<Policy>, deadline: Deadline, log: Log) -> Machine {
     let actions = tree.actions(&identity.subsystem, &identity.driver);
     Machine::new(Surroundings {
         policy,

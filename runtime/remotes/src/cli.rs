@@ -221,10 +221,10 @@ pub struct Install {
     #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// SUBSYSTEM/DRIVER to install; may be given several times [default: all that come with this program]
-    #[arg(long = "driver", value_name = "SUBSYSTEM/DRIVER")]
+    #[arg(long = "driver", value_name = "SUBSYSTEM/DRIVER", value_hint = ValueHint::Other)]
     pub drivers: Vec<String>,
     /// Name in the tree of the one driver installed
-    #[arg(long = "as", value_name = "SUBSYSTEM/NAME")]
+    #[arg(long = "as", value_name = "SUBSYSTEM/NAME", value_hint = ValueHint::Other)]
     pub name: Option<String>,
     /// Folder that the drivers come from: SUBSYSTEM/DRIVER/{component.wasm,policy.toml}
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -237,7 +237,7 @@ pub struct Remove {
     #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// SUBSYSTEM/NAME to remove; may be given several times [default: all]
-    #[arg(long = "driver", value_name = "SUBSYSTEM/NAME")]
+    #[arg(long = "driver", value_name = "SUBSYSTEM/NAME", value_hint = ValueHint::Other)]
     pub drivers: Vec<String>,
 }
 
