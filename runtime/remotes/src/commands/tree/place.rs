@@ -10,13 +10,15 @@ use remotes_action::tree::Tree;
 use rustix::fs::{Access, access};
 use tempfile::Builder;
 
-use super::stock;
 use crate::output;
 
 /// Mode of programs and stubs.
 pub const PROGRAM: u32 = 0o755;
 /// Mode of everything else.
 pub const DATA: u32 = 0o644;
+
+/// The folder of a driver's own in which the stock files are kept that its stubs stand in for.
+pub const KEPT: &str = "stock";
 
 /// How the name of a file begins, and how it ends, that is not in its place yet.
 const BESIDE: (&str, &str) = (".remotes-", ".new");
@@ -103,7 +105,7 @@ pub fn check_driver(tree: &Tree, subsystem: &str, name: &str) -> Result<()> {
         (tree.driver(subsystem, name), tree.policy(subsystem, name), tree.actions(subsystem, name));
     let bin = tree.root().join("bin");
     let above = driver.ancestors().take(3);
-    above.chain([&*driver.join(stock::FOLDER), folder_of(&policy), &actions, &bin]).try_for_each(check)
+    above.chain([&*driver.join(KEPT), folder_of(&policy), &actions, &bin]).try_for_each(check)
 }
 
 /// Removes a file if it is there.
@@ -148,4 +150,18 @@ fn locked(
     };
     result.with_context(|| format!("cannot lock {}", root.display()))?;
     Ok(file)
+}
+
+/// The names in a folder, sorted; none where it is missing or is none.
+pub fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| folder.display().to_string()),
+    };
+    let names: Result<Vec<_>, _> =
+        entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned())).collect();
+    let mut names = names.with_context(|| folder.display().to_string())?;
+    names.sort();
+    Ok(names)
 }

@@ -15,16 +15,13 @@ use remotes_action::tree::is_stub;
 
 use super::place;
 
-/// The folder in a driver's folder.
-pub const FOLDER: &str = "stock";
-
 /// The kept files of one driver.
 pub struct Stock(PathBuf);
 
 impl Stock {
     /// Of the driver with this folder. Nothing is made yet.
     pub fn of(driver: &Path) -> Self {
-        Self(driver.join(FOLDER))
+        Self(driver.join(place::KEPT))
     }
 
     fn link(&self, action: &str) -> PathBuf {

@@ -1,13 +1,13 @@
 //! What is left of drivers that are gone, or was begun and not finished.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use remotes_action::tree::{Tree, is_stub};
 use remotes_sandbox::cache::manifest::{self, Manifest};
 
+use super::place::names;
 use super::unfinished;
 
 /// Something that should not be in a tree.
@@ -72,18 +72,4 @@ pub fn parts_left(folder: &Path, manifest: &Manifest) -> Result<Vec<String>> {
     let files = manifest.files();
     let left = |name: &String| manifest::is_part(name) && !files.contains(name) && !manifest.previous.contains(name);
     Ok(names(folder)?.into_iter().filter(left).collect())
-}
-
-/// The names in a folder, sorted; none where it is missing or is none.
-pub fn names(folder: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| folder.display().to_string()),
-    };
-    let names: Result<Vec<_>, _> =
-        entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned())).collect();
-    let mut names = names.with_context(|| folder.display().to_string())?;
-    names.sort();
-    Ok(names)
 }

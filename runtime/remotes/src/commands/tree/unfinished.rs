@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use remotes_action::tree::Tree;
 
-use super::{place, stock, strays};
+use super::place;
 
 /// The folders of a tree in which files are put in place.
 fn folders(tree: &Tree) -> Result<Vec<PathBuf>> {
@@ -14,12 +14,12 @@ fn folders(tree: &Tree) -> Result<Vec<PathBuf>> {
     for above in ["", "drivers", "etc"] {
         for subsystem in remotes_effect::SUBSYSTEMS {
             let subsystem = tree.root().join(above).join(subsystem);
-            let drivers = strays::names(&subsystem)?.into_iter().map(|name| subsystem.join(name));
+            let drivers = place::names(&subsystem)?.into_iter().map(|name| subsystem.join(name));
             // A driver that goes by a second name is a link, and is looked at under its first.
             folders.extend(drivers.filter(|driver| driver.is_dir() && !driver.is_symlink()));
         }
     }
-    let kept: Vec<_> = folders.iter().map(|folder| folder.join(stock::FOLDER)).filter(|kept| kept.is_dir()).collect();
+    let kept: Vec<_> = folders.iter().map(|folder| folder.join(place::KEPT)).filter(|kept| kept.is_dir()).collect();
     folders.extend(kept);
     Ok(folders)
 }
@@ -43,7 +43,7 @@ pub fn sweep(folders: impl IntoIterator<Item = PathBuf>) -> Result<()> {
 fn left_in(folders: impl IntoIterator<Item = PathBuf>) -> Result<Vec<PathBuf>> {
     let mut left = Vec::new();
     for folder in folders {
-        let names = strays::names(&folder)?.into_iter().filter(|name| place::is_beside(name));
+        let names = place::names(&folder)?.into_iter().filter(|name| place::is_beside(name));
         let paths = names.map(|name| folder.join(name));
         left.extend(paths.filter(|path| fs::symlink_metadata(path).is_ok_and(|it| !it.is_dir())));
     }
