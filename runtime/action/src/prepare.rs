@@ -98,7 +98,9 @@ pub fn prepare(tree: &Tree, identity: &Identity, argv: &[String], stdin: &[u8]) 
     let call = convention::call(subsystem, action, argv, stdin)?;
     // Looked for only where something is missing: every action pays for what is done here.
     let known = |error: PrepareError| missing(tree, subsystem, driver).unwrap_or(error);
-    let policy = Arc::new(Policy::read(&tree.policy(subsystem, driver)).map_err(|error| known(error.into()))?);
+    let user = rustix::process::geteuid().as_raw();
+    let policy = Policy::read_in_force(&tree.policy(subsystem, driver), user).map_err(|error| known(error.into()))?;
+    let policy = Arc::new(policy);
     let deadline = Deadline::after(policy.limits.time(action));
     let (driver, manifest) = load(tree, identity, &policy, deadline).map_err(known)?;
     Ok(Prepared { driver, manifest, policy, call, deadline })

@@ -304,3 +304,20 @@ fn a_policy_that_nobody_changed_is_known_as_such() {
     assert!(removed.stdout.contains("\"removed\""), "{removed:?}");
     assert_eq!(Snapshot::of(&root).paths(), [""]);
 }
+
+/// Whoever can write the policy would grant a driver whatever the runtime's user may do.
+#[test]
+fn a_policy_that_others_may_write_is_not_obeyed() {
+    let folder = folder();
+    let tree = Tree::at(&folder.path().join("remotes")).named("vmm/dummy");
+    run(&["tree", "install", "--driver", "vmm/dummy", tree.text()]);
+    let act = || Outcome::of(Command::new(tree.stub("reboot")).args(["one-1", "node1"]), "");
+    for (mode, obeyed) in [(0o644, true), (0o664, false), (0o646, false), (0o666, false), (0o600, true)] {
+        fs::set_permissions(tree.policy_file(), fs::Permissions::from_mode(mode)).unwrap();
+        let outcome = act();
+        match obeyed {
+            true => assert_eq!(outcome.code, 0, "{mode:o}: {outcome:?}"),
+            false => assert!(outcome.failed(1).says(&format!("refused, because its mode is {mode:o}")), "{outcome:?}"),
+        }
+    }
+}

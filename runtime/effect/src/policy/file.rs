@@ -1,7 +1,8 @@
 //! Reading a policy file.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -48,6 +49,20 @@ pub enum PolicyError {
 impl Policy {
     /// Reads and checks one file.
     pub fn read(file: &Path) -> Result<Self, PolicyError> {
+        Self::read_if(file, |_| Ok(()))
+    }
+
+    /// The same for one that something is to run under: it is refused where others than root and this user can have
+    /// written it, who would grant themselves what they like.
+    pub fn read_in_force(file: &Path, user: u32) -> Result<Self, PolicyError> {
+        Self::read_if(file, |metadata| match (metadata.uid(), metadata.mode() & 0o7777) {
+            (owner, _) if owner != 0 && owner != user => Err(format!("it belongs to uid {owner}")),
+            (_, mode) if mode & 0o022 != 0 => Err(format!("its mode is {mode:o}")),
+            _ => Ok(()),
+        })
+    }
+
+    fn read_if(file: &Path, allowed: impl Fn(&Metadata) -> Result<(), String>) -> Result<Self, PolicyError> {
         let unreadable = |reason: String| PolicyError::Read { file: file.to_owned(), reason };
         let system = |error: std::io::Error| unreadable(error.to_string());
         // Before it is opened: to open a FIFO is to wait for its writer.
@@ -55,7 +70,13 @@ impl Policy {
             return Err(unreadable("it is no regular file".to_owned()));
         }
         let mut text = Vec::new();
-        File::open(file).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut text)).map_err(system)?;
+        let opened = File::open(file).map_err(system)?;
+        allowed(&opened.metadata().map_err(system)?).map_err(|reason| {
+            unreadable(format!(
+                "refused, because {reason}; expected: owned by root or the user running this, writable by nobody else"
+            ))
+        })?;
+        opened.take(LONGEST + 1).read_to_end(&mut text).map_err(system)?;
         if text.len() as u64 > LONGEST {
             return Err(unreadable(format!("it is longer than {} KiB, which no policy is", LONGEST / 1024)));
         }
