@@ -88,7 +88,7 @@ fn a_proxys_port_is_one_of_its_bridges() {
 #[test]
 fn a_table_that_cannot_be_meant_is_no_policy() {
     for (wrong, word) in [
-        ("networks = [\"10.0.0.0/33\"]", "networks"),
+        ("networks = [\"10.0.0.0/33\"]", "at most 32 bits"),
         ("program = \"vnm/tproxy\"", "expected an absolute path"),
         ("program = \"/usr/../tmp/x\"", "expected an absolute path"),
         ("bridge = [\"br0\"]", "unknown field"),

@@ -7,5 +7,12 @@ for folder in /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; do
     mkdir -p "$folder"
     mount -t tmpfs none "$folder"
 done
+# libvirt does not start without the user that its package for whole hosts makes, though nothing runs as that here.
+if ! getent passwd libvirt-qemu >/dev/null; then
+    { cat /etc/passwd; echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin; } >"$1/passwd"
+    { cat /etc/group; echo libvirt-qemu:x:64055:; } >"$1/group"
+    mount --bind "$1/passwd" /etc/passwd
+    mount --bind "$1/group" /etc/group
+fi
 ip link set lo up
 shift
