@@ -56,6 +56,9 @@ impl Policy {
     /// written it, who would grant themselves what they like.
     pub fn read_in_force(file: &Path, user: u32) -> Result<Self, PolicyError> {
         Self::read_if(file, |metadata| match (metadata.uid(), metadata.mode() & 0o7777) {
+            (owner, _) if owner != 0 && owner != user && user == 0 => {
+                Err(format!("it belongs to uid {owner}, as whom it can be run: sudo -u '#{owner}' …"))
+            }
             (owner, _) if owner != 0 && owner != user => Err(format!("it belongs to uid {owner}")),
             (_, mode) if mode & 0o022 != 0 => Err(format!("its mode is {mode:o}")),
             _ => Ok(()),
