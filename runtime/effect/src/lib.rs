@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod recording;
 pub mod text;
+pub mod trust;
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 

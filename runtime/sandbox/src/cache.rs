@@ -12,6 +12,7 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+use remotes_effect::trust;
 use rustix::fs::{Mode, OFlags, fstat, openat};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -85,8 +86,7 @@ impl CacheError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Gone { .. } | Self::Altered { .. } | Self::Manifest { .. } => true,
-            Self::Io { path, reason } => reason.kind() == ErrorKind::NotFound && path.ends_with(manifest::FILE),
-            Self::Untrusted { .. } | Self::NotCompiled { .. } => false,
+            Self::Io { .. } | Self::Untrusted { .. } | Self::NotCompiled { .. } => false,
         }
     }
 
@@ -219,15 +219,10 @@ pub fn load_compiled(engine: &Engine, code: &[u8]) -> Result<Component, String> 
 fn trusted(descriptor: BorrowedFd<'_>, path: &Path) -> Result<(), CacheError> {
     let stat = fstat(descriptor).map_err(|error| CacheError::Io { path: path.to_owned(), reason: error.into() })?;
     let user = rustix::process::geteuid().as_raw();
-    let reason = match () {
-        () if stat.st_uid != user && stat.st_uid != 0 && user == 0 => {
-            format!("it belongs to uid {owner}, as whom it can be run: sudo -u '#{owner}' …", owner = stat.st_uid)
-        }
-        () if stat.st_uid != user && stat.st_uid != 0 => format!("it belongs to uid {}", stat.st_uid),
-        () if stat.st_mode & 0o022 != 0 => format!("its mode is {:o}", stat.st_mode & 0o7777),
-        () => return Ok(()),
-    };
-    Err(CacheError::Untrusted { path: path.to_owned(), reason, user })
+    match trust::open_to_others(stat.st_uid, stat.st_mode, user) {
+        None => Ok(()),
+        Some(reason) => Err(CacheError::Untrusted { path: path.to_owned(), reason, user }),
+    }
 }
 
 /// SHA-256, hexadecimal.

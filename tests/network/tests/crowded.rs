@@ -37,6 +37,25 @@ fn replay(name: &'static str) {
     });
 }
 
+/// The end of the shared chain is looked for where it was made first, and then everywhere.
+#[test]
+fn the_end_of_the_shared_chain_is_there_once_wherever_it_was() {
+    for change in ["-D opennebula -j ACCEPT", "-D opennebula -j ACCEPT; iptables -A opennebula -j ACCEPT"] {
+        isolated(move || {
+            let case = Case::read("15-fw-post-net");
+            let mut grounds = case.prepare();
+            others(|number| format!(":another-{number} - [0:0]\n-A another-{number} -p tcp -j RETURN"));
+            assert!(matches!(grounds.call(case.driver(), case.call()).result, Some(Ok(_))));
+            // Numbers of rules grow.
+            sh("for number in $(seq 20); do iptables -A another-0 -j RETURN; done");
+            sh(&format!("iptables {change}"));
+            assert!(matches!(grounds.call(case.driver(), case.call()).result, Some(Ok(_))));
+            let rules = sh("iptables -S opennebula");
+            assert!(rules.matches("-j ACCEPT").count() == 1 && rules.trim_end().ends_with("-j ACCEPT"), "{rules}");
+        });
+    }
+}
+
 macro_rules! cases {
     ($($test:ident $name:literal,)*) => { $(#[test] fn $test() { replay($name); })* };
 }

@@ -179,3 +179,21 @@ fn a_route_by_another_link_is_in_the_way() {
         }
     });
 }
+
+/// What cannot be made for an address that is none leaves the others' interface closed.
+#[test]
+fn an_address_that_cannot_be_read_closes_the_machine() {
+    isolated(|| {
+        let mut grounds = host();
+        let alias = "<NIC_ALIAS><NIC_ID>3</NIC_ID><PARENT_ID>2</PARENT_ID><VN_MAD>nodeport</VN_MAD><IP>10.0.0.999</IP>\
+            </NIC_ALIAS></TEMPLATE>";
+        let vm = machine(0).replace("</TEMPLATE>", alias);
+        let outcome = grounds.call("nodeport", Call::Post { vm, deploy_id: "one-7".into(), host: "node1".into() });
+        assert!(matches!(outcome.result, Some(Err(_))), "{outcome:?}");
+        let rules = State::now().iptables;
+        for nic in 1..=2 {
+            assert!(rules.contains(&format!("-A one-7-{nic}-i -j DROP\n-A one-7-{nic}-o -j DROP\n")), "{rules}");
+            assert!(rules.contains(&format!("-d 10.0.0.{nic}/32 -j one-7-{nic}-i\n")), "{rules}");
+        }
+    });
+}

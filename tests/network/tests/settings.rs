@@ -133,3 +133,36 @@ fn keys_as_people_write_them() {
         });
     }
 }
+
+/// VLANs that are none would be let through, or nothing would.
+#[test]
+fn a_list_of_vlans_that_is_none_is_refused() {
+    for (driver, more, word) in [
+        ("bridge", "<PHYDEV>eth1</PHYDEV><VLAN_TAGGED_ID>x</VLAN_TAGGED_ID>", "VLAN_TAGGED_ID is \"x\""),
+        ("802.1Q", "<PHYDEV>eth1</PHYDEV><VLAN_ID>7</VLAN_ID><CVLANS>1-</CVLANS>", "CVLANS is \"1-\""),
+    ] {
+        isolated(move || {
+            let mut grounds = Grounds::default();
+            let machine = Machine { more: more.to_owned(), ..Machine::new(7, driver) };
+            grounds.domain(&machine.domain());
+            let post = Call::Post { vm: machine.document(), deploy_id: "one-7".into(), host: "node1".into() };
+            let outcome = grounds.call(driver, post);
+            let Some(Err(failure)) = &outcome.result else { panic!("{outcome:?}") };
+            assert!(failure.message.contains(word), "{failure}");
+        });
+    }
+}
+
+#[test]
+fn numbers_may_have_underscores() {
+    isolated(|| {
+        let mut grounds = Grounds::default();
+        grounds.configuration(":ipset_maxelem: 100_000\n");
+        let machine = Machine::new(7, "fw");
+        machine.act(&mut grounds, "pre");
+        machine.plug();
+        grounds.domain(&machine.domain());
+        machine.act(&mut grounds, "post");
+        assert!(sh("ipset save").contains("maxelem 100000"), "{}", sh("ipset save"));
+    });
+}

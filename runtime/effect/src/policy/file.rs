@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::{LibvirtGrant, Policy, SCHEMA, normalized};
 use crate::network::names;
 use crate::text::toml_problem;
+use crate::trust;
 
 /// The subsystem whose actions have hooks.
 const HOOKED: &str = "vnm";
@@ -49,23 +50,16 @@ pub enum PolicyError {
 impl Policy {
     /// Reads and checks one file.
     pub fn read(file: &Path) -> Result<Self, PolicyError> {
-        Self::read_if(file, |_| Ok(()))
+        Self::read_if(file, |_| None)
     }
 
     /// The same for one that something is to run under: it is refused where others than root and this user can have
     /// written it, who would grant themselves what they like.
     pub fn read_in_force(file: &Path, user: u32) -> Result<Self, PolicyError> {
-        Self::read_if(file, |metadata| match (metadata.uid(), metadata.mode() & 0o7777) {
-            (owner, _) if owner != 0 && owner != user && user == 0 => {
-                Err(format!("it belongs to uid {owner}, as whom it can be run: sudo -u '#{owner}' …"))
-            }
-            (owner, _) if owner != 0 && owner != user => Err(format!("it belongs to uid {owner}")),
-            (_, mode) if mode & 0o022 != 0 => Err(format!("its mode is {mode:o}")),
-            _ => Ok(()),
-        })
+        Self::read_if(file, |metadata| trust::open_to_others(metadata.uid(), metadata.mode(), user))
     }
 
-    fn read_if(file: &Path, allowed: impl Fn(&Metadata) -> Result<(), String>) -> Result<Self, PolicyError> {
+    fn read_if(file: &Path, refused: impl Fn(&Metadata) -> Option<String>) -> Result<Self, PolicyError> {
         let unreadable = |reason: String| PolicyError::Read { file: file.to_owned(), reason };
         let system = |error: std::io::Error| unreadable(error.to_string());
         // Before it is opened: to open a FIFO is to wait for its writer.
@@ -74,11 +68,9 @@ impl Policy {
         }
         let mut text = Vec::new();
         let opened = File::open(file).map_err(system)?;
-        allowed(&opened.metadata().map_err(system)?).map_err(|reason| {
-            unreadable(format!(
-                "refused, because {reason}; expected: owned by root or the user running this, writable by nobody else"
-            ))
-        })?;
+        if let Some(reason) = refused(&opened.metadata().map_err(system)?) {
+            return Err(unreadable(format!("refused, because {reason}; expected: {}", trust::EXPECTED)));
+        }
         opened.take(LONGEST + 1).read_to_end(&mut text).map_err(system)?;
         if text.len() as u64 > LONGEST {
             return Err(unreadable(format!("it is longer than {} KiB, which no policy is", LONGEST / 1024)));
