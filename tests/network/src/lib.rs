@@ -25,7 +25,7 @@ pub use grounds::{Grounds, Outcome, sh};
 pub use node::node;
 pub use proxied::{Nft, ProxyState, by_hand, daemon_calls, install_stand_ins, proxied, recorded_script};
 pub use remotes_test_support::{mac, skipped, wait_for};
-pub use state::State;
+pub use state::{State, without_carrier};
 pub use switch::{SwitchState, switched};
 pub use wired::{Wired, packet_socket};
 

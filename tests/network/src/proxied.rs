@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::MsFlags;
 use serde_json::Value;
 
-use crate::{State, isolated, sh, skipped};
+use crate::{State, isolated, sh, skipped, without_carrier};
 
 /// Where `ip netns` keeps names.
 const NAMES: &str = "/run/netns";
@@ -129,7 +129,7 @@ impl ProxyState {
                  ip -4 -o address | sed \"s/^[0-9]*: //\"; ip route; cat /proc/sys/net/ipv4/conf/all/arp_ignore'"
                 )),
             );
-            (name, text)
+            (name, without_carrier(&text))
         };
         Self {
             links: State::now().links,

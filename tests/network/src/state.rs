@@ -44,6 +44,12 @@ impl State {
     }
 }
 
+/// Without the mark of links that have no carrier: the kernel sets it within a second of a link's being set
+/// up, so that one listing has it and the next one has not.
+pub fn without_carrier(routes: &str) -> String {
+    routes.replace(" linkdown", "")
+}
+
 fn by_name(links: impl Iterator<Item = Value>) -> BTreeMap<String, Value> {
     links.map(|link| (link["ifname"].as_str().unwrap().to_owned(), link)).collect()
 }

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use remotes_network_tests::scene::Machine;
-use remotes_network_tests::{Grounds, State, SwitchState, isolated, sh, switched};
+use remotes_network_tests::{Grounds, State, SwitchState, isolated, sh, switched, without_carrier};
 use remotes_simulation::Network;
 
 /// Whether a driver's bridges are those of Open vSwitch.
@@ -68,7 +68,7 @@ fn life(driver: &'static str) -> Vec<(Machine, &'static str)> {
 /// What the host is like now.
 fn seen(driver: &str, grounds: &mut Grounds) -> (State, String, Network, Option<SwitchState>) {
     let routes = sh("ip route; ip -6 route show scope link | grep -v fe80 || true; ip neighbour show proxy");
-    (State::now(), routes, grounds.simulated().clone(), is_switched(driver).then(SwitchState::now))
+    (State::now(), without_carrier(&routes), grounds.simulated().clone(), is_switched(driver).then(SwitchState::now))
 }
 
 /// What happens around an action: the machine comes, or has gone.

@@ -67,9 +67,7 @@ fn by_state(case: &Case) {
     host::prepare(case);
     let outcome = host::act(case);
     assert_state(&State::now(), &case.after(), &format!("after the action: {}", outcome.stderr));
-    for (file, line) in case.input()["extra_files"].as_object().into_iter().flatten() {
-        assert_eq!(sh(line.as_str().unwrap()), case.text(&format!("after/{file}")), "{file}");
-    }
+    case.assert_more();
 }
 
 /// The same with transparent proxies: those of the first case are there when the others begin.
