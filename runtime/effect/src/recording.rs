@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read as _, Write};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,10 @@ use crate::journal::Journal;
 use crate::policy::Limits;
 use crate::types::Failure;
 use crate::{Answer, CONTRACT, Call, Effect, Executor, Reply};
+
+/// Bytes of a recording that is read: it may come from anybody. All effects that an action may have, or some dozen of
+/// the largest files, are within that.
+const LONGEST: u64 = 256 * 1024 * 1024;
 
 /// First line of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +72,9 @@ pub enum RecordingError {
     /// The recording was made with another major version of the contract.
     #[error("the recording was made with contract {0}; this runtime serves {CONTRACT}")]
     Contract(String),
+    /// It is longer than any that is read.
+    #[error("the recording is longer than {} MiB, which is more than is read of one", LONGEST / 1024 / 1024)]
+    TooLong,
     /// No policy has such limits.
     #[error("recording, line 1: {0}")]
     Limits(String),
@@ -191,6 +198,13 @@ impl From<End> for EndFields {
 impl Recording {
     /// Reads a whole recording.
     pub fn read(input: impl BufRead) -> Result<Self, RecordingError> {
+        let mut input = input.take(LONGEST);
+        let recording = Self::read_lines(input.by_ref());
+        // What was cut off there is no matter of its last line.
+        if input.limit() == 0 { Err(RecordingError::TooLong) } else { recording }
+    }
+
+    fn read_lines(input: impl BufRead) -> Result<Self, RecordingError> {
         let mut lines = (1..).zip(input.lines()).peekable();
         let Some((_, first)) = lines.next() else { return Err(RecordingError::Empty) };
         let header: Header =

@@ -167,6 +167,12 @@ fn recordings_that_are_none_are_named() {
     }
 }
 
+#[test]
+fn a_recording_without_end_is_not_read_to_its_end() {
+    let error = Recording::read(BufReader::new(std::io::repeat(b' '))).unwrap_err();
+    assert!(matches!(error, RecordingError::TooLong), "{error}");
+}
+
 /// A call's first line, with more in it where that is wanted, and the lines after it.
 fn recorded(more: &str, lines: &str) -> Result<Recording, RecordingError> {
     let call = Call::Vmm(vmm::Call::Reboot { deploy_id: "one-1".into(), host: "h".into(), action: String::new() });

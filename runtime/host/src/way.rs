@@ -10,6 +10,7 @@ use remotes_effect::log::Level;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect};
+use remotes_network::iptables::bridged;
 use remotes_network::privileged::Privileged;
 use remotes_network::{needs_rights, perform};
 use remotes_process::report::shown;
@@ -68,16 +69,19 @@ pub struct Network {
     way: Option<Way>,
     /// what the way costs, until it was told
     cost: Option<String>,
+    /// whether it was told that rules are not met
+    told: bool,
 }
 
 impl Network {
     /// Chooses nothing yet; `ways` instead of what there is. `tree` is the remotes tree.
     pub fn new(policy: Arc<Policy>, tree: &Path, deadline: Deadline, ways: Option<Ways>) -> Self {
-        Self { ways, policy, scripts: tree.join("vnm"), deadline, way: None, cost: None }
+        Self { ways, policy, scripts: tree.join("vnm"), deadline, way: None, cost: None, told: false }
     }
 
     /// Carries out an effect on the network. `turns` is the folder of the lock between changes of the packet
-    /// filter; `tell` is told once what the way that was chosen costs, when something is changed by it.
+    /// filter; `tell` is told once what the way that was chosen costs, when something is changed by it, and once when
+    /// rules were made that no packet meets.
     pub fn call(
         &mut self,
         effect: &Effect,
@@ -100,13 +104,21 @@ impl Network {
         {
             tell(Level::Info, &cost);
         }
-        match way {
+        let answer = match way {
             Way::Server(connection) => connection.call(effect),
             Way::Direct(privileged) => {
                 let privileged = privileged.clone();
                 self.directly(effect, &privileged, turns)
             }
+        }?;
+        if !self.told
+            && answer.failure().is_none()
+            && let Some(unmet) = bridged::unmet(effect)
+        {
+            tell(Level::Warning, &unmet);
+            self.told = true;
         }
+        Ok(answer)
     }
 
     fn directly(&self, effect: &Effect, privileged: &Privileged, turns: &Path) -> Result<Answer, Failure> {

@@ -253,6 +253,9 @@ pub struct Show {
     /// Print a graph for Graphviz instead of a tree
     #[arg(long, conflicts_with = "json")]
     pub dot: bool,
+    /// Where the datastores are: the descriptions of machines there name their security groups
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/one/datastores", value_hint = ValueHint::DirPath)]
+    pub datastores: PathBuf,
 }
 
 #[derive(Args)]

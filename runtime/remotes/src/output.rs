@@ -16,10 +16,10 @@ pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
     }
 }
 
-/// Says on standard error what is wrong.
+/// Says on standard error what is wrong, in one line: it may be about a stranger's file, and in its words.
 pub fn complain(message: &str) {
     // Where that cannot be written either, the exit code is all there is.
-    let _ = writeln!(stderr(), "remotes: {message}");
+    let _ = writeln!(stderr(), "remotes: {}", one_line(message));
 }
 
 /// Prints rows as JSON or as a table; `row` makes the table's cells of one.

@@ -117,6 +117,19 @@ fn waits_no_longer_than_it_may() {
     assert_eq!(naps, 5);
 }
 
+/// A file that is written again and again takes no more of a disk; of what would happen it is all a part.
+#[test]
+fn keeps_no_more_than_it_says() {
+    let content = vec![b'x'; 4 * 1024 * 1024 - 1];
+    let mut plan = Plan::new(world());
+    let written = (0..100).map_while(|_| fs::write(&mut plan, &at("new"), &content, 0o600).ok()).count();
+    assert!((40..64).contains(&written), "{written}");
+    let failure = fs::write(&mut plan, &at("new"), &content, 0o600).unwrap_err();
+    assert!(failure.message.contains("a dry run keeps no more than 256 MiB"), "{failure}");
+    assert_eq!(plan.steps().len(), written);
+    fs::stat(&mut plan, &at("new")).unwrap();
+}
+
 #[test]
 fn saves_and_restores_again() {
     let checkpoint = at("checkpoint");

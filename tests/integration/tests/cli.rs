@@ -293,6 +293,50 @@ fn what_is_wrong_is_said_once() {
     says(&reboot, &format!("policy {}: No such file or directory (os error 2)", policy.display()));
 }
 
+/// What a stranger's file says is shown, and does nothing to a terminal: no line of it is another's, or gone.
+#[test]
+fn a_strangers_files_are_shown_as_they_are() {
+    let folder = folder();
+    let file = folder.path().join("theirs");
+    let shown = |text: &str, arguments: &[&str]| {
+        fs::write(&file, text).unwrap();
+        let outcome = Outcome::of(remotes().args(arguments).arg(&file), "");
+        let raw = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+        assert!(!outcome.stdout.contains(raw) && !outcome.stderr.contains(raw), "{outcome:?}");
+        outcome
+    };
+    let policy = r#"
+        schema = 1
+        hosts = ["a\u001b[2K\nb"]
+        journal = "/var/log/\u001bx"
+        [libvirt]
+        uris = ["qemu:///system\u202e"]
+        domains = ["one-*\n  access           look"]
+        [paths]
+        "/etc\u001b[1A\u001b[2K" = "rw"
+        [tools."a\nb"]
+        path = "/usr/bin/\u009bx"
+        arguments = [["\r*"]]
+    "#;
+    let explained = shown(policy, &["policy", "explain"]);
+    assert_eq!(explained.code, 0, "{explained:?}");
+    for line in [
+        "  domains          one-*\\n  access           look\n  access           full\n",
+        "  rw  /etc\\u{1b}[1A\\u{1b}[2K\n",
+        "  a\\nb  /usr/bin/\\u{9b}x\n    with \\r*\n",
+    ] {
+        assert!(explained.stdout.contains(line), "{line}: {}", explained.stdout);
+    }
+    let checked =
+        shown("schema = 1\n[paths]\n\"/a\\u001b[2J/../b\\nremotes: all is well\" = \"rw\"", &["policy", "check"]);
+    assert!(checked.code == 3 && checked.stderr.lines().count() == 1, "{checked:?}");
+    let recording = r#"{"contract":"1","driver":"d","component":"0","call":{"\u001b[2J\n":1}}"#;
+    fs::write(folder.path().join("recording"), recording).unwrap();
+    let arguments = ["replay", folder.path().join("recording").to_str().unwrap()].map(str::to_owned);
+    let replayed = shown("", &arguments.each_ref().map(String::as_str));
+    assert!(replayed.code == 1 && replayed.says("unknown variant `\\u{1b}[2J\\n`"), "{replayed:?}");
+}
+
 #[test]
 fn wrong_usage_is_told_apart_from_failure() {
     let folder = folder();

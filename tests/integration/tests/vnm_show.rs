@@ -114,6 +114,73 @@ fn without_rights_links_are_shown_and_the_rest_is_named() {
     assert!(outcome.stdout.contains("IPv4: not seen"), "{}", outcome.stdout);
 }
 
+/// The chains do not say from which group a rule comes: the machine's description does, beside its disks.
+#[test]
+fn groups_are_those_that_a_machine_was_deployed_with() {
+    const NIC: &str = "<VM><TEMPLATE><NIC><NIC_ID>0</NIC_ID><MAC>02:00:0a:00:00:07</MAC>";
+    let datastores = tempfile::tempdir().unwrap();
+    let description = |store: &str, vm: u32, text: &str| {
+        let folder = datastores.path().join(store).join(vm.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("vm.xml"), text).unwrap();
+    };
+    let groups = "<SECURITY_GROUPS>0,100</SECURITY_GROUPS></NIC><SECURITY_GROUP_RULE><SECURITY_GROUP_ID>100\
+        </SECURITY_GROUP_ID><SECURITY_GROUP_NAME>web\u{202e}</SECURITY_GROUP_NAME></SECURITY_GROUP_RULE></TEMPLATE></VM>";
+    description("1", 7, &format!("{NIC}{groups}"));
+    description("1", 8, "no document");
+    // Nobody's: no datastore, no machine of this host.
+    description("tmp", 7, "no document");
+    description("1", 9, "no document");
+    let show = |mac: &str, more: &str| {
+        let set = format!("{NO_SWITCH}\nip link set one-7-0 address {mac}");
+        show_with(&set, &format!("--datastores '{}' {more}", datastores.path().display()), "0")
+    };
+    let Some(outcome) = show("fe:00:0a:00:00:07", "") else { return };
+    let unseen = "security groups that machines were deployed with: VM 8: vm.xml: ";
+    for line in ["│  ├─ security groups, as deployed: 0, 100 (web\\u{202e})\n", unseen] {
+        assert!(outcome.stdout.contains(line), "{line}: {}", outcome.stdout);
+    }
+    for none in ["with networks", "VM 9", "more)"] {
+        assert!(!outcome.stdout.contains(none), "{none}: {}", outcome.stdout);
+    }
+    let json = show("fe:00:0a:00:00:07", "--json").unwrap();
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let interface = |vm: usize| &json["bridges"][0]["machines"][vm]["interfaces"][0];
+    assert_eq!(interface(0)["deployed_groups"][0], serde_json::json!({"id": 0, "name": null}));
+    assert_eq!(
+        (&interface(1)["deployed_groups"], &interface(0)["groups_with_networks"][0]),
+        (&Value::Null, &100.into())
+    );
+    assert!(
+        show("fe:00:0a:00:00:07", "--dot").unwrap().stdout.contains("\\nsecurity groups, as deployed: 0, 100 (web")
+    );
+    // The number is another interface's now.
+    let other = show("fe:00:0a:00:00:09", "").unwrap().stdout;
+    assert!(!other.contains("as deployed") && other.contains("security groups with networks: 100"), "{other}");
+}
+
+/// The newest description is the one that counts: a move to another datastore may have left one behind.
+#[test]
+fn the_newest_description_counts() {
+    let datastores = tempfile::tempdir().unwrap();
+    for (store, group, age) in [("100", 1, 60), ("99", 2, 0), ("98", 3, 120)] {
+        let folder = datastores.path().join(store).join("7");
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = std::fs::File::create(folder.join("vm.xml")).unwrap();
+        let text = format!(
+            "<VM><TEMPLATE><NIC><NIC_ID>0</NIC_ID><MAC>02:00:0a:00:00:07</MAC><SECURITY_GROUPS>{group}</SECURITY_GROUPS>\
+             </NIC></TEMPLATE></VM>"
+        );
+        std::io::Write::write_all(&mut &file, text.as_bytes()).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+    }
+    let set = format!("{NO_SWITCH}\nip link set one-7-0 address fe:00:0a:00:00:07");
+    let Some(outcome) = show_with(&set, &format!("--datastores '{}'", datastores.path().display()), "0") else {
+        return;
+    };
+    assert!(outcome.stdout.contains("security groups, as deployed: 2\n"), "{}", outcome.stdout);
+}
+
 #[test]
 fn a_switch_that_does_not_answer_is_named() {
     if !["/usr/bin/ovs-vsctl", "/usr/sbin/ovs-vsctl"].iter().any(|it| std::path::Path::new(it).is_file()) {

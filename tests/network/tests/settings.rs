@@ -21,6 +21,44 @@ fn the_shipped_examples_do_what_they_say() {
     });
 }
 
+/// Rules that no packet meets filter nobody, and `post` comes to its end all the same.
+#[test]
+fn post_says_where_packets_of_bridges_do_not_meet_the_rules() {
+    for (settings, expected) in [
+        ("", None),
+        (
+            "net.bridge.bridge-nf-call-iptables=0",
+            Some("`sysctl -w net.bridge.bridge-nf-call-iptables=1` has them do so"),
+        ),
+        (
+            "net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
+            Some(
+                "`sysctl -w net.bridge.bridge-nf-call-ip6tables=1; sysctl -w net.bridge.bridge-nf-call-iptables=1` has",
+            ),
+        ),
+    ] {
+        isolated(move || {
+            let mut grounds = Grounds::default();
+            let machine = Machine::new(7, "fw");
+            machine.act(&mut grounds, "pre");
+            machine.plug();
+            // The kernel's own settings are there when a bridge is.
+            machine.act(&mut grounds, "post");
+            if !settings.is_empty() {
+                sh(&format!("sysctl -qw {settings}"));
+            }
+            let outcome = grounds.call("fw", machine.call("post"));
+            assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+            let told: Vec<&String> = outcome.log.iter().filter(|line| line.contains("packets of bridges")).collect();
+            assert_eq!(told.len(), usize::from(expected.is_some()), "{outcome:?}");
+            assert!(told.iter().all(|line| line.contains(expected.unwrap())), "{outcome:?}");
+            // Who takes rules away needs not be told.
+            let outcome = grounds.call("fw", machine.call("clean"));
+            assert!(!outcome.log.iter().any(|line| line.contains("packets of bridges")), "{outcome:?}");
+        });
+    }
+}
+
 #[test]
 fn of_two_entries_the_last_counts() {
     isolated(|| {

@@ -1,6 +1,7 @@
 //! The packet filter: one transaction a family where this process may make one, otherwise a command a rule;
 //! `ipset restore` around it.
 
+pub mod bridged;
 mod diff;
 mod nftables;
 mod restore;

@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail};
 use remotes_effect::policy::Limits;
 use remotes_sandbox::cache::manifest::{self, Manifest};
 use remotes_sandbox::cache::{self, Host, digest};
-use remotes_sandbox::{Component, Engine, compile};
+use remotes_sandbox::inspect::{Inspection, inspect};
+use remotes_sandbox::{Component, Driver, Engine, compile};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::tree::{place, unfinished};
@@ -36,6 +37,29 @@ impl Compiled {
     pub fn load(&self, engine: &Engine) -> Result<Component> {
         cache::load_compiled(engine, &self.code).map_err(anyhow::Error::msg).context("what was compiled does not load")
     }
+}
+
+/// A driver that was compiled and loaded.
+pub struct Loaded {
+    pub driver: Driver,
+    pub inspection: Inspection,
+    pub compiled: Compiled,
+}
+
+/// Compiles and loads the component at a path, which has to be a driver of this subsystem.
+pub fn driver(path: &Path, limits: &Limits, subsystem: &str) -> Result<Loaded> {
+    let compiled = component(&read(path)?).with_context(|| path.display().to_string())?;
+    let engine = remotes_sandbox::engine(limits)?;
+    let loaded = compiled.load(&engine)?;
+    let inspection = inspect(&engine, &loaded);
+    if !inspection.subsystems.iter().any(|found| found == subsystem) {
+        let found = match inspection.subsystems.join(", ") {
+            none if none.is_empty() => "none at all".to_owned(),
+            found => format!("one of {found}"),
+        };
+        bail!("{}: expected a driver of {subsystem}; it is {found}", path.display());
+    }
+    Ok(Loaded { driver: Driver::new(engine, loaded), inspection, compiled })
 }
 
 /// Reads a file that should be a component, and no more of it than a component has. The folder of a driver does as

@@ -8,6 +8,7 @@ use anyhow::Result;
 use remotes_action::prepare::missing;
 use remotes_action::run::journal_problem;
 use remotes_effect::policy::{GrantedNetwork, Limits, Pattern, Policy, PolicyError};
+use remotes_effect::text::one_line;
 use serde_json::json;
 
 use super::{driver_name, find_tree};
@@ -54,7 +55,7 @@ fn check(file: &Path, json: bool) -> Result<ExitCode> {
         output::print_json(&json!({ "file": file, "valid": problem.is_none(), "problem": problem, "note": note }))?;
     } else {
         match &problem {
-            None => output::print(format!("{}: valid\n", file.display()))?,
+            None => output::print(format!("{}: valid\n", one_line(&file.display().to_string())))?,
             Some(problem) => output::complain(problem),
         }
         note.iter().for_each(|note| output::complain(&format!("{}: {note}", file.display())));
@@ -79,7 +80,7 @@ fn explain(file: &Path, json: bool) -> Result<ExitCode> {
 
 fn in_words(file: &Path, policy: &Policy) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
-    writeln!(out, "{} grants, and denies everything else:", file.display())?;
+    writeln!(out, "{} grants, and denies everything else:", one_line(&file.display().to_string()))?;
     match &policy.libvirt {
         Some(grant) => {
             writeln!(out, "\nhypervisor")?;
@@ -101,24 +102,26 @@ fn in_words(file: &Path, policy: &Policy) -> Result<String, std::fmt::Error> {
         writeln!(out, "  none")?;
     }
     for (folder, access) in &policy.paths.0 {
-        writeln!(out, "  {}  {folder}", access.name())?;
+        writeln!(out, "  {}  {}", access.name(), one_line(folder))?;
     }
     writeln!(out, "\ntools")?;
     if policy.tools.is_empty() {
         writeln!(out, "  none")?;
     }
     for (name, tool) in &policy.tools {
-        writeln!(out, "  {name}  {}{}", tool.path, if tool.sudo { ", as root through sudo" } else { "" })?;
+        let by = if tool.sudo { ", as root through sudo" } else { "" };
+        writeln!(out, "  {}  {}{by}", one_line(name), one_line(&tool.path))?;
         for arguments in &tool.arguments {
-            writeln!(out, "    with {}", arguments.0.iter().map(|a| a.0.as_str()).collect::<Vec<_>>().join(" "))?;
+            let words: Vec<String> = arguments.0.iter().map(|argument| one_line(&argument.0)).collect();
+            writeln!(out, "    with {}", words.join(" "))?;
         }
     }
     writeln!(out, "\nother hosts        {}", patterns(&policy.hosts))?;
     if let Some(directory) = &policy.remote_directory {
-        writeln!(out, "their remotes      {directory}")?;
+        writeln!(out, "their remotes      {}", one_line(directory))?;
     }
     writeln!(out, "configuration      {}", words(&policy.configuration))?;
-    writeln!(out, "journal            {}", policy.journal.as_deref().unwrap_or("none"))?;
+    writeln!(out, "journal            {}", one_line(policy.journal.as_deref().unwrap_or("none")))?;
     limits(&mut out, &policy.limits)?;
     Ok(out)
 }
@@ -150,7 +153,8 @@ fn network(out: &mut String, policy: &Policy) -> std::fmt::Result {
         writeln!(out, "  whose uplinks    {}", patterns(&grant.uplinks))?;
         writeln!(out, "  names looked up  {}", patterns(&grant.names))?;
         writeln!(out, "  services within  {}", networks(&grant.networks))?;
-        writeln!(out, "  by the daemon    {}", grant.program.as_deref().unwrap_or("vnm/tproxy of the remotes tree"))?;
+        let program = grant.program.as_deref().unwrap_or("vnm/tproxy of the remotes tree");
+        writeln!(out, "  by the daemon    {}", one_line(program))?;
     }
     if let Some(grant) = &policy.iptables {
         writeln!(out, "\npacket filter")?;
@@ -209,6 +213,7 @@ fn networks(networks: &[GrantedNetwork]) -> String {
     words(&networks.iter().map(GrantedNetwork::to_string).collect::<Vec<_>>())
 }
 
+/// One line of what may be a stranger's words.
 fn words(words: &[String]) -> String {
-    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+    if words.is_empty() { "none".to_owned() } else { one_line(&words.join(", ")) }
 }

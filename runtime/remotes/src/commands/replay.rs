@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{BufReader, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use remotes_action::run::{printed, write_log};
 use remotes_effect::deadline::Deadline;
 use remotes_effect::journal::Journal;
@@ -16,11 +15,10 @@ use remotes_effect::policy::{Limits, Policy};
 use remotes_effect::recording::{Divergence, End, Recording, Replay};
 use remotes_effect::text::one_line;
 use remotes_effect::{Answer, Effect, log};
+use remotes_sandbox::RunError;
 use remotes_sandbox::cache::digest;
-use remotes_sandbox::inspect::inspect;
-use remotes_sandbox::{Driver, RunError};
 
-use super::compile;
+use super::compile::{self, Loaded};
 use crate::cli;
 use crate::output;
 
@@ -36,7 +34,8 @@ pub fn run(arguments: &cli::Replay) -> Result<ExitCode> {
     let limits = header.limits.unwrap_or_default();
     let time = end.as_ref().and_then(|end| ended_by_time(end, &limits, call.action()));
 
-    let (driver, digest) = driver(&arguments.component, &limits, call.subsystem(), &header.driver)?;
+    let Loaded { driver, compiled, .. } = compile::driver(&arguments.component, &limits, call.subsystem())?;
+    let digest = digest(&compiled.component);
     // Nothing is carried out, and what the policy denied then is among the recorded answers.
     let deadline = Deadline::after(limits.time(call.action()));
     let policy = Arc::new(Policy { limits, ..Policy::default() });
@@ -73,20 +72,6 @@ pub fn run(arguments: &cli::Replay) -> Result<ExitCode> {
 fn another(driver: &str, recorded: &str, this: &str) -> String {
     let short = |digest: &str| one_line(&digest.chars().take(12).collect::<String>());
     format!("it was recorded with another component: {} {}, this is {}", one_line(driver), short(recorded), short(this))
-}
-
-/// The component, which has to be a driver of this subsystem, as the recorded one is; and its digest.
-fn driver(component: &Path, limits: &Limits, subsystem: &str, recorded: &str) -> Result<(Driver, String)> {
-    let name = component.display().to_string();
-    let compiled = compile::component(&compile::read(component)?).with_context(|| name.clone())?;
-    let engine = remotes_sandbox::engine(limits)?;
-    let loaded = compiled.load(&engine)?;
-    let subsystems = inspect(&engine, &loaded).subsystems;
-    if !subsystems.iter().any(|found| found == subsystem) {
-        let found = if subsystems.is_empty() { "no driver".to_owned() } else { subsystems.join(", ") };
-        bail!("{name}: expected a driver of {subsystem}, as {recorded} is; it is one of: {found}");
-    }
-    Ok((Driver::new(engine, loaded), digest(&compiled.component)))
 }
 
 /// What is otherwise than recorded.

@@ -12,7 +12,7 @@ use super::change::Disk;
 use super::{Entry, File, Last};
 
 /// Bytes of an archive, unpacked, headers included.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
+pub const MAX_UNPACKED: u64 = 64 * 1024 * 1024;
 /// Files and folders in an archive.
 const MAX_ENTRIES: usize = 1000;
 /// Folders within one another.
@@ -77,7 +77,7 @@ fn blocked(disk: &Disk<'_>, root: &[String], item: &Item) -> Result<(), Failure>
 }
 
 fn items(archive: &[u8]) -> Result<Vec<Item>, Failure> {
-    let bounded = MultiGzDecoder::new(archive).take(MAX_BYTES + 1);
+    let bounded = MultiGzDecoder::new(archive).take(MAX_UNPACKED + 1);
     let mut archive = Archive::new(bounded);
     let mut items = Vec::new();
     let mut seen: BTreeMap<Vec<String>, bool> = BTreeMap::new();
@@ -96,7 +96,7 @@ fn items(archive: &[u8]) -> Result<Vec<Item>, Failure> {
     let mut rest = archive.into_inner();
     std::io::copy(&mut rest, &mut std::io::sink()).map_err(|error| unreadable(&error))?;
     match rest.limit() {
-        0 => Err(Failure::invalid(format!("archive: more than {} MiB unpacked", MAX_BYTES / 1024 / 1024))),
+        0 => Err(Failure::invalid(format!("archive: more than {} MiB unpacked", MAX_UNPACKED / 1024 / 1024))),
         _ => Ok(items),
     }
 }

@@ -15,7 +15,7 @@ use remotes_effect::filesystem::{Kind, Metadata};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub(crate) use archive::archive_names;
+pub(crate) use archive::{MAX_UNPACKED, archive_names};
 pub(crate) use executor::MAX_FILE;
 pub use image::Image;
 pub(crate) use walk::{Last, Place, Stuck};

@@ -3,7 +3,7 @@
 use remotes_effect::iptables::{
     AddressSet, Change, Condition, Executor, Family, ListedChain, ListedSet, Rule, Table, Transaction,
 };
-use remotes_effect::network::chains::is_of_family;
+use remotes_effect::network::chains::{Chains, is_of_family};
 use remotes_effect::types::Failure;
 
 use super::Network;
@@ -45,6 +45,11 @@ impl Executor for Simulation {
 }
 
 impl Network {
+    /// The chains of a table.
+    pub(crate) fn chains(&mut self, family: Family, table: Table) -> &mut Chains {
+        self.tables.entry(key(family, table)).or_default()
+    }
+
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Failure> {
         for set in &transaction.sets {
             if let Some(other) = self.sets.get(&set.name).filter(|it| (it.kind, it.family) != (set.kind, set.family)) {
@@ -59,8 +64,7 @@ impl Network {
             for change in &table.changes {
                 self.check_lookups(change)?;
             }
-            let chains = self.tables.entry(key(table.family, table.table)).or_default();
-            chains.change(table.family, &table.changes)?;
+            self.chains(table.family, table.table).change(table.family, &table.changes)?;
         }
         let wanted = |name: &str| transaction.sets.iter().any(|set| set.name == name);
         let obsolete: Vec<String> = self

@@ -7,6 +7,7 @@ mod moves;
 mod network;
 mod openvswitch;
 mod reality;
+mod rules;
 mod shadow;
 mod transfer;
 
@@ -15,14 +16,19 @@ use std::time::Duration;
 
 use remotes_effect::tools::Outcome;
 use remotes_effect::transfer::Effect as Transfer;
-use remotes_effect::types::Node;
-use remotes_effect::{Answer, Effect, Executor, clock, sriov, tools};
+use remotes_effect::types::{Failure, Node};
+use remotes_effect::{Answer, Effect, Executor, clock, filesystem, sriov, tools};
 
+use crate::files::MAX_UNPACKED;
 use crate::libvirt::{Agent, Guest, Reaction};
 use crate::{Machine, Simulation};
 use domains::Known;
 use reality::Reality;
+use rules::Copied;
 use shadow::Shadow;
+
+/// Bytes that a plan keeps of what a driver hands over: it may write the same file again and again.
+const MOST_KEPT: u64 = 256 * 1024 * 1024;
 
 /// An executor that changes nothing and lists what would be changed.
 ///
@@ -39,11 +45,15 @@ pub struct Plan<E> {
     files: BTreeMap<String, Shadow>,
     domains: BTreeMap<String, Known>,
     steps: Vec<Effect>,
+    /// bytes of the effects that change something, and of what they unpack
+    kept: u64,
     /// Until the clock has been read: how long the action may take.
     limit: Option<Duration>,
     started: bool,
     /// Whether the overlay has the real links.
     linked: bool,
+    /// What the overlay has of the real rules and sets.
+    rules: Copied,
     /// Whether the overlay has the real bridges of Open vSwitch.
     switched: bool,
 }
@@ -57,9 +67,11 @@ impl<E: Executor> Plan<E> {
             files: BTreeMap::new(),
             domains: BTreeMap::new(),
             steps: Vec::new(),
+            kept: 0,
             limit: None,
             started: false,
             linked: false,
+            rules: Copied::default(),
             switched: false,
         }
     }
@@ -115,6 +127,14 @@ impl<E: Executor> Plan<E> {
 
 impl<E: Executor> Executor for Plan<E> {
     fn execute(&mut self, effect: &Effect) -> Answer {
+        if effect.changes() {
+            self.kept = self.kept.saturating_add(weight(effect));
+            if self.kept > MOST_KEPT {
+                let most = MOST_KEPT / 1024 / 1024;
+                let why = format!("a dry run keeps no more than {most} MiB of what a driver writes and asks for");
+                return effect.decline(Failure::failed(format!("{}: {why}", effect.name())));
+            }
+        }
         let (answer, done) = match effect {
             Effect::Clock(_) => {
                 self.start();
@@ -131,8 +151,8 @@ impl<E: Executor> Executor for Plan<E> {
             Effect::Image(on_image) => self.image(effect, on_image),
             Effect::Transfer(Transfer::Copy { source, target }) => self.transfer(effect, source, target),
             Effect::Hooks(on_hooks) => self.hooks(effect, on_hooks),
-            Effect::Iptables(_) if !effect.changes() => (self.real.look(effect), false),
-            Effect::Locks(_) | Effect::Iptables(_) => (self.pretend(effect), true),
+            Effect::Locks(_) => (self.pretend(effect), true),
+            Effect::Iptables(on_iptables) => (self.iptables(effect, on_iptables), true),
             Effect::Links(on_links) => (self.links(effect, on_links), true),
             Effect::Openvswitch(_) => (self.openvswitch(effect), true),
             // What a driver set up it never asks for.
@@ -147,6 +167,25 @@ impl<E: Executor> Executor for Plan<E> {
         }
         answer
     }
+}
+
+/// About how many bytes an effect takes.
+fn weight(effect: &Effect) -> u64 {
+    struct Count(u64);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting cannot fail.
+    let _ = serde_json::to_writer(&mut count, effect);
+    let unpacked = matches!(effect, Effect::Filesystem(filesystem::Effect::Unpack { .. }));
+    count.0 + if unpacked { MAX_UNPACKED } else { 0 }
 }
 
 /// A guest that does at once, or nearly so, what it is asked to.

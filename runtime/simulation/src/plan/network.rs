@@ -1,4 +1,4 @@
-//! Links and hooks of a plan. Rules are shown as they really are: no driver reads what it wrote.
+//! Links and hooks of a plan.
 
 use remotes_effect::hooks::{Effect as OnHooks, Outcome};
 use remotes_effect::links::Effect as OnLinks;

@@ -1,7 +1,8 @@
 //! The real executor, to look at only.
 
+use remotes_effect::iptables::{Family, ListedChain, ListedSet};
 use remotes_effect::types::{Failure, Node, Place};
-use remotes_effect::{Answer, Effect, Executor, filesystem, image, libvirt};
+use remotes_effect::{Answer, Effect, Executor, filesystem, image, iptables, libvirt};
 
 /// Lets nothing through that changes something: whatever the plan's other parts do wrong, that holds.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ looks! {
     Filesystem filesystem: entries Entries(at: Place) -> Vec<String>;
     Filesystem filesystem: read Read(at: Place) -> Vec<u8>;
     Filesystem filesystem: read_link ReadLink(at: Place) -> String;
+    Iptables iptables: chains Chains(family: Family, beginning: str) -> Vec<ListedChain>;
+    Iptables iptables: sets Sets(beginning: str) -> Vec<ListedSet>;
     Image image: inspect Inspect(at: Place) -> image::Info;
     Libvirt libvirt: find Find(on: Node, domain: str) -> libvirt::Domain;
     Libvirt libvirt: domains Domains(on: Node) -> Vec<libvirt::Domain>;

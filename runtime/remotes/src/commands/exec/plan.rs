@@ -22,12 +22,17 @@ use serde_json::json;
 
 use crate::output;
 
+/// How many denials are listed: a driver may ask for another path each time.
+const LISTED: usize = 1000;
+
 /// What came of it.
 #[derive(Serialize)]
 struct Report {
     action: String,
     steps: Vec<Step>,
     denied: Vec<Denial>,
+    /// how many more were denied than are listed
+    denied_besides: u64,
     log: Vec<LogLine>,
     failure: Option<String>,
 }
@@ -70,12 +75,14 @@ pub fn run(
         heard.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     };
     let machine = machine_with(tree, identity, prepared.policy.clone(), prepared.deadline, Box::new(hear));
-    let outcome = call(prepared, (lines, Denials::default()), Plan::new(machine));
+    let plan = Plan::new(machine).limit(prepared.policy.limits.time(prepared.call.action()));
+    let outcome = call(prepared, (lines, Denials::default()), plan);
     let step = |effect: &Effect| Step { name: effect.name(), effect: summary(effect), text: describe(effect) };
     let steps = outcome.pipeline.executor.steps().iter().map(step).collect();
     let report = Report {
         action: identity.to_string(),
         steps,
+        denied_besides: outcome.pipeline.journal.1.besides,
         denied: outcome.pipeline.journal.1.list,
         log: std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner)),
         failure: match &outcome.result {
@@ -105,6 +112,9 @@ fn in_words(report: &Report, action: &str) -> Result<String, std::fmt::Error> {
         let times = if denial.times > 1 { format!(" ({} times)", denial.times) } else { String::new() };
         writeln!(text, "      be denied {}{times}", one_line(&denial.message))?;
     }
+    if report.denied_besides > 0 {
+        writeln!(text, "      be denied {} more", report.denied_besides)?;
+    }
     match (&report.failure, report.steps.len()) {
         (Some(failure), _) => writeln!(text, "and would fail: {}", one_line(failure))?,
         (None, 1) => writeln!(text, "1 change; none was made")?,
@@ -119,6 +129,8 @@ struct Denials {
     list: Vec<Denial>,
     /// where in the list a message stands
     known: HashMap<String, usize>,
+    /// how many are not listed
+    besides: u64,
 }
 
 impl Denials {
@@ -126,10 +138,13 @@ impl Denials {
         if failure.kind != FailureKind::Denied {
             return;
         }
-        let place = *self.known.entry(failure.message.clone()).or_insert(self.list.len());
-        match self.list.get_mut(place) {
-            Some(denial) => denial.times += 1,
-            None => self.list.push(Denial { name: effect.name(), message: failure.message.clone(), times: 1 }),
+        if let Some(place) = self.known.get(&failure.message) {
+            self.list[*place].times += 1;
+        } else if self.list.len() < LISTED {
+            self.known.insert(failure.message.clone(), self.list.len());
+            self.list.push(Denial { name: effect.name(), message: failure.message.clone(), times: 1 });
+        } else {
+            self.besides += 1;
         }
     }
 }

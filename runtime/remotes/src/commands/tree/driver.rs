@@ -15,9 +15,8 @@ use remotes_effect::{Answer, Call, Effect, Executor};
 use remotes_sandbox::Driver;
 use remotes_sandbox::cache::digest;
 use remotes_sandbox::cache::manifest::Manifest;
-use remotes_sandbox::inspect::inspect;
 
-use crate::commands::compile;
+use crate::commands::compile::{self, Loaded};
 
 /// How long a driver that has started may take to say which actions it has.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -35,7 +34,6 @@ pub struct Built {
 pub fn build(from: &Path, subsystem: &str, name: &str, installed: &Path) -> Result<Built> {
     let folder = from.join(subsystem).join(name);
     let path = folder.join("component.wasm");
-    let bytes = compile::read(&path)?;
     let policy_file = folder.join("policy.toml");
     let shipped = Policy::read(&policy_file)?;
     // The operator's that cannot be read lets no action run, and is no reason to leave the driver out.
@@ -44,14 +42,8 @@ pub fn build(from: &Path, subsystem: &str, name: &str, installed: &Path) -> Resu
         Err(_) => (shipped.limits, &*policy_file),
     };
     let policy = std::fs::read_to_string(&policy_file).with_context(|| policy_file.display().to_string())?;
-    let compiled = compile::component(&bytes).with_context(|| path.display().to_string())?;
-    let engine = remotes_sandbox::engine(&limits)?;
-    let loaded = compiled.load(&engine)?;
-    let inspection = inspect(&engine, &loaded);
-    if !inspection.subsystems.iter().any(|found| found == subsystem) {
-        bail!("{}: it is a driver of {:?}, not of {subsystem}", path.display(), inspection.subsystems);
-    }
-    let actions = actions(&Driver::new(engine, loaded), subsystem, limits).with_context(|| {
+    let Loaded { driver, inspection, compiled } = compile::driver(&path, &limits, subsystem)?;
+    let actions = actions(&driver, subsystem, limits).with_context(|| {
         format!("{}: cannot ask it for its actions, by the limits of {}", path.display(), limits_of.display())
     })?;
     let manifest = Manifest {

@@ -6,7 +6,7 @@ use remotes_effect::text::one_line;
 
 use super::flows::Flows;
 use super::host::{Bridge, Host, Machine};
-use super::tree::{shown_filters, shown_uplink};
+use super::tree::{shown_filters, shown_groups, shown_uplink};
 
 /// The whole graph.
 pub fn graph(host: &Host) -> String {
@@ -47,7 +47,8 @@ fn vm(out: &mut String, machine: &Machine, bridge: Option<&str>) {
     node(out, &id, &format!("VM {}", machine.id), "shape=ellipse");
     for interface in &machine.interfaces {
         let port = interface.port.as_ref().map_or("no interface", |port| &port.name);
-        let filters: String = shown_filters(interface).iter().map(|line| format!("\n{line}")).collect();
+        let lines = shown_filters(interface).into_iter().chain(shown_groups(interface));
+        let filters: String = lines.map(|line| format!("\n{}", one_line(&line))).collect();
         let nic = format!("nic {} {}", machine.id, interface.id);
         let is_broken = interface.ipv4.is_broken()
             || interface.ipv6.is_broken()

@@ -1,6 +1,7 @@
 //! What the packet filter does with an interface's packets.
 
 use remotes_effect::iptables::ListedChain;
+use remotes_network::iptables::bridged::Bridged;
 use serde::Serialize;
 
 use super::look::{ENTRY, Rules};
@@ -37,11 +38,13 @@ pub enum Broken {
     Taken { rule: usize },
     /// FORWARD leads there what passes a bridge, and the interface is routed to.
     OnlyBridged,
+    /// The kernel does not have packets of the interface's bridge meet these tables.
+    Unmet,
 }
 
 impl Filter {
-    /// For the chains whose names begin so.
-    pub fn of(base: &str, rules: Option<&Rules>) -> Self {
+    /// For the chains whose names begin so, of an interface on this bridge.
+    pub fn of(base: &str, rules: Option<&Rules>, bridge: Option<&str>) -> Self {
         let Some(rules) = rules else { return Self::Unseen };
         let chain = |end: &str| -> Option<&ListedChain> {
             let name = format!("{base}-{end}");
@@ -56,6 +59,10 @@ impl Filter {
         let called = [inbound, outbound].map(|chain| reach(&rules.entry, &chain.name).packets);
         if let Some(reason) = called.into_iter().find_map(|called| broken(called, forward)) {
             return Self::Broken(reason);
+        }
+        let is_met = |called: &Packets| called.and(forward.packets).routed || is_met_on(bridge, &rules.bridged);
+        if !called.iter().all(is_met) {
+            return Self::Broken(Broken::Unmet);
         }
         let host = reach(&rules.input, &outbound.name).packets.any();
         Self::InForce { inbound: inbound.rules.len(), outbound: outbound.rules.len(), host }
@@ -87,12 +94,22 @@ impl Filter {
                 "BROKEN: rule {rule} of FORWARD takes packets before the chain {ENTRY}: remove it or put it last, then \
                  {AGAIN}"
             ),
+            Self::Broken(Broken::Unmet) => {
+                "BROKEN: packets of the bridge do not meet them: net.bridge.bridge-nf-call-iptables and \
+                 -ip6tables must be 1 (sysctl)"
+                    .to_owned()
+            }
             Self::Broken(Broken::OnlyBridged) => format!(
                 "BROKEN: FORWARD leads to the chain {ENTRY} only what passes a bridge, not what is routed: remove that \
                  rule, then {AGAIN}"
             ),
         }
     }
+}
+
+/// An interface on no bridge has none whose packets could miss the rules.
+fn is_met_on(bridge: Option<&str>, bridged: &Bridged) -> bool {
+    bridge.is_none_or(|bridge| bridged.is_met_on(bridge))
 }
 
 /// Why those that are called for these packets are not in force.

@@ -14,6 +14,7 @@ fn rules(entry: &[&str]) -> Rules {
         entry: lines(entry),
         forward: lines(&["-m physdev --physdev-is-bridged -j opennebula"]),
         input: lines(&["-m physdev --physdev-in one-7-0 -j one-7-0-o"]),
+        bridged: Bridged::All,
     }
 }
 
@@ -34,7 +35,7 @@ fn routed() -> Rules {
 }
 
 fn of(rules: &Rules) -> Filter {
-    Filter::of("one-7-0", Some(rules))
+    Filter::of("one-7-0", Some(rules), Some("br0"))
 }
 
 const IN_FORCE: Filter = Filter::InForce { inbound: 3, outbound: 1, host: true };
@@ -48,6 +49,17 @@ fn rules_that_nothing_meets_are_not_in_force() {
     let mut gone = bridged();
     gone.chains.pop();
     assert_eq!(of(&gone), Filter::Broken(Broken::Chains));
+}
+
+#[test]
+fn rules_are_not_in_force_on_a_bridge_whose_packets_do_not_meet_them() {
+    let only = |bridges: &[&str]| Bridged::Only(bridges.iter().map(|it| (*it).to_owned()).collect());
+    for (only, expected) in [(only(&[]), Filter::Broken(Broken::Unmet)), (only(&["br0", "br1"]), IN_FORCE)] {
+        let rules = Rules { bridged: only, ..bridged() };
+        assert_eq!(of(&rules), expected);
+        assert_eq!(Filter::of("one-7-0", Some(&rules), None), IN_FORCE);
+    }
+    assert!(Filter::Broken(Broken::Unmet).is_broken());
 }
 
 #[test]

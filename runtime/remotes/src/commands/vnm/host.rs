@@ -1,11 +1,12 @@
 //! What was seen, put in order: bridges, what is plugged into them, and what filters it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use remotes_effect::iptables::ListedSet;
 use remotes_effect::links::Link;
 use serde::Serialize;
 
+use super::deployed::{Deployed, Group};
 use super::filter::Filter;
 use super::flows::{Flows, Key};
 use super::look::Seen;
@@ -80,6 +81,8 @@ pub struct Interface {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flows: Option<Flows>,
     pub sets: Vec<Set>,
+    /// Security groups that it was deployed with; none where no description of the machine tells.
+    pub deployed_groups: Option<Vec<Group>>,
     /// Security groups that have networks. The chains do not say from which group a rule comes.
     pub groups_with_networks: Vec<u32>,
 }
@@ -113,6 +116,19 @@ fn plugged(link: &Link) -> Option<Key> {
     numbers(&link.name)
 }
 
+/// All interfaces that have something here.
+fn keys(seen: &Seen) -> BTreeSet<Key> {
+    let chains = seen.rules.iter().flatten().flat_map(|rules| &rules.chains).filter_map(|chain| owner(&chain.name));
+    let sets = seen.sets.iter().flatten().filter_map(|set| owner(&set.name));
+    let links = seen.links.iter().filter_map(plugged);
+    links.chain(chains).chain(sets).chain(switch::keys(seen)).chain(switch::left_keys(seen)).collect()
+}
+
+/// The machines of all interfaces.
+pub fn vms(seen: &Seen) -> BTreeSet<u32> {
+    keys(seen).into_iter().map(|(vm, _)| vm).collect()
+}
+
 impl Host {
     /// Puts it in order.
     pub fn of(seen: Seen) -> Self {
@@ -126,13 +142,7 @@ impl Host {
             switched.contains(key)
                 || seen.links.iter().any(|link| plugged(link) == Some(*key) && is_in_a_bridge(link, &seen.links))
         };
-        let chains = seen.rules.iter().flatten().flat_map(|rules| &rules.chains).filter_map(|chain| owner(&chain.name));
-        let sets = seen.sets.iter().flatten().filter_map(|set| owner(&set.name));
-        let mut others: Vec<Key> = seen.links.iter().filter_map(plugged).chain(chains).chain(sets).collect();
-        others.extend(switch::left_keys(&seen));
-        others.sort_unstable();
-        others.dedup();
-        others.retain(|key| !bridged(key));
+        let others: Vec<Key> = keys(&seen).into_iter().filter(|key| !bridged(key)).collect();
         let elsewhere = machines(&others, &seen);
         Self { bridges, elsewhere, unseen: seen.unseen }
     }
@@ -182,9 +192,18 @@ fn interface(key: Key, seen: &Seen) -> Interface {
     groups.sort_unstable();
     groups.dedup();
     let base = format!("one-{}-{}", key.0, key.1);
-    let [ipv4, ipv6] = [0, 1].map(|family| Filter::of(&base, seen.rules[family].as_ref()));
+    let bridge = link.and_then(|link| link.master.as_deref());
+    let [ipv4, ipv6] = [0, 1].map(|family| Filter::of(&base, seen.rules[family].as_ref(), bridge));
     let sets = sets.into_iter().map(|set| Set { name: set.name.clone(), members: set.members }).collect();
-    Interface { id: key.1, port: port.or(unlinked), ipv4, ipv6, vlans, flows, sets, groups_with_networks: groups }
+    let port = port.or(unlinked);
+    let deployed_groups = seen.deployed.get(&key).filter(|it| is_of(it, port.as_ref())).map(|it| it.groups.clone());
+    let (id, groups_with_networks) = (key.1, groups);
+    Interface { id, port, ipv4, ipv6, vlans, flows, sets, deployed_groups, groups_with_networks }
+}
+
+/// Whether the interface is the one that the description is about. One without a link has no address to tell by.
+fn is_of(deployed: &Deployed, port: Option<&Port>) -> bool {
+    port.is_some_and(|port| port.mac.as_ref().is_none_or(|mac| deployed.is_of(mac)))
 }
 
 /// The security group of a set: the third number of `one-7-0-100-i-nr-inet`.

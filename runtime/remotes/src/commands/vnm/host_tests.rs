@@ -3,6 +3,7 @@
 use remotes_effect::iptables::ListedChain;
 use remotes_effect::network::flows;
 use remotes_effect::openvswitch::{self, VlanMode};
+use remotes_network::iptables::bridged::Bridged;
 
 use super::super::look::{Rules, Switch};
 use super::super::{dot, tree};
@@ -49,8 +50,15 @@ fn seen() -> Seen {
                 entry: called(&["one-7-0-o", "one-7-0-i"]),
                 forward: forward(),
                 input: called(&["one-7-0-o"]),
+                bridged: Bridged::All,
             }),
-            Some(Rules { chains: both(), entry: called(&["one-7-0-o"]), forward: forward(), input: vec![] }),
+            Some(Rules {
+                chains: both(),
+                entry: called(&["one-7-0-o"]),
+                forward: forward(),
+                input: vec![],
+                bridged: Bridged::All,
+            }),
         ],
         sets: Some(vec![set("one-7-0-100-i-nr-inet", 4), set("one-7-0-ip-spoofing", 1), set("one-9-3-ip-spoofing", 0)]),
         ..Seen::default()

@@ -1,6 +1,7 @@
 //! What there is to see, asked for as a driver asks: effects that change nothing, under a policy that grants
 //! nothing else.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +14,15 @@ use remotes_effect::links::Link;
 use remotes_effect::openvswitch::{self, Bridge, ListedFlow};
 use remotes_effect::pipeline::Pipeline;
 use remotes_effect::policy::Policy;
-use remotes_effect::text::one_line;
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect, iptables, links};
 use remotes_host::{Machine, Surroundings};
+use remotes_network::iptables::bridged::Bridged;
 use remotes_network::openvswitch::is_installed;
 
+use super::deployed::{self, Deployed};
+use super::flows::Key;
+use super::host;
 use crate::output;
 
 const POLICY: &str = r#"
@@ -31,6 +35,7 @@ callers = ["FORWARD", "INPUT"]
 sets = ["one-*"]
 [openvswitch]
 bridges = ["*"]
+[paths]
 "#;
 
 /// The chain that the interfaces' chains are called from.
@@ -50,6 +55,8 @@ pub struct Seen {
     pub switches: Vec<Switch>,
     /// whether there may be such that could not be seen
     pub is_switch_unseen: bool,
+    /// what interfaces were deployed with
+    pub deployed: BTreeMap<Key, Deployed>,
     /// what could not be seen, and why
     pub unseen: Vec<String>,
 }
@@ -65,6 +72,8 @@ pub struct Rules {
     pub forward: Vec<String>,
     /// those of INPUT, which leads to the chains of what machines send
     pub input: Vec<String>,
+    /// the bridges whose packets meet them
+    pub bridged: Bridged,
 }
 
 /// A bridge of Open vSwitch.
@@ -75,17 +84,19 @@ pub struct Switch {
     pub flows: Option<Vec<ListedFlow>>,
 }
 
-type Asked = Pipeline<Nothing, Machine>;
+/// What is asked.
+pub type Asked = Pipeline<Nothing, Machine>;
 
-/// Looks.
-pub fn look() -> Result<Seen> {
-    let policy = Arc::new(Policy::parse(POLICY, Path::new("the policy of vnm show"))?);
+/// Looks, also into the folder in which the datastores are.
+pub fn look(datastores: &Path) -> Result<Seen> {
+    let policy = format!("{POLICY}{} = \"r\"\n", toml::Value::from(datastores.to_string_lossy().as_ref()));
+    let policy = Arc::new(Policy::parse(&policy, Path::new("the policy of vnm show"))?);
     let machine = Machine::new(Surroundings {
         policy: policy.clone(),
         tree: "/".into(),
         deadline: Deadline::after(Duration::from_secs(60)),
         libvirt_server: "/nonexistent".into(),
-        log: Box::new(|_, text| output::complain(&one_line(text))),
+        log: Box::new(|_, text| output::complain(text)),
     });
     let mut asked = Pipeline::new(policy, Nothing, machine);
     let links = match asked.perform(Effect::Links(links::Effect::Entries {}))? {
@@ -108,6 +119,7 @@ pub fn look() -> Result<Seen> {
         seen.is_switch_unseen = switches.is_none();
         seen.switches = switches.unwrap_or_default();
     }
+    seen.deployed = deployed::look(&mut asked, &host::vms(&seen), datastores, &mut seen.unseen)?;
     Ok(seen)
 }
 
@@ -118,7 +130,7 @@ fn rules(asked: &mut Asked, family: Family) -> Result<Result<Rules, Failure>> {
             answer => bail!("chains: {answer:?} is no answer"),
         }
     };
-    let mut rules = Rules::default();
+    let mut rules = Rules { bridged: Bridged::of_host(family), ..Rules::default() };
     match chains(BEGINNING)? {
         Ok(chains) => rules.chains = chains,
         Err(failure) => return Ok(Err(failure)),
@@ -154,6 +166,7 @@ fn switches(asked: &mut Asked, unseen: &mut Vec<String>) -> Result<Option<Vec<Sw
     Ok(Some(switches))
 }
 
-fn known<T>(result: Result<T, Failure>, what: &str, unseen: &mut Vec<String>) -> Option<T> {
+/// What was answered; where nothing was, why is noted.
+pub fn known<T>(result: Result<T, Failure>, what: &str, unseen: &mut Vec<String>) -> Option<T> {
     result.inspect_err(|failure| unseen.push(format!("{what}: {}", failure.message))).ok()
 }

@@ -1,5 +1,6 @@
 //! `remotes vnm`: the virtual networks of this host, as its drivers left them. Nothing is changed.
 
+mod deployed;
 mod dot;
 mod filter;
 mod flows;
@@ -24,7 +25,7 @@ pub fn run(command: &Vnm, json: bool) -> Result<ExitCode> {
 }
 
 fn show(arguments: &Show, json: bool) -> Result<ExitCode> {
-    let host = host::Host::of(look::look()?);
+    let host = host::Host::of(look::look(&arguments.datastores)?);
     match (json, arguments.dot) {
         (true, _) => output::print_json(&host)?,
         (false, true) => output::print(dot::graph(&host))?,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use remotes_effect::text::one_line;
 
+use super::deployed::Group;
 use super::filter::Filter;
 use super::host::{Bridge, Host, Interface, Machine, Port, Uplink};
 use super::switch::Vlans;
@@ -100,13 +101,26 @@ fn interface(interface: &Interface) -> Node {
         None => "no interface on this host".to_owned(),
     };
     let mut below: Vec<Node> = shown_filters(interface).into_iter().map(Node::leaf).collect();
-    if !interface.groups_with_networks.is_empty() {
-        let groups: Vec<String> = interface.groups_with_networks.iter().map(u32::to_string).collect();
-        below.push(Node::leaf(format!("security groups with networks: {}", groups.join(", "))));
-    }
+    below.extend(shown_groups(interface).into_iter().map(Node::leaf));
     let set = |set: &super::host::Set| Node::leaf(format!("set {}: {}", set.name, counted(set.members, "member")));
     below.extend(interface.sets.iter().map(set));
     Node { text: format!("NIC {}: {port}", interface.id), below }
+}
+
+/// `security groups: 0 (default), 100 (web)`, and those that are in force besides.
+pub fn shown_groups(interface: &Interface) -> Vec<String> {
+    let name = |group: &Group| match &group.name {
+        Some(name) => format!("{} ({name})", group.id),
+        None => group.id.to_string(),
+    };
+    let deployed = interface.deployed_groups.as_deref().unwrap_or_default();
+    let others = interface.groups_with_networks.iter().filter(|id| deployed.iter().all(|group| group.id != **id));
+    let line = |what: &str, groups: Vec<String>| (!groups.is_empty()).then(|| format!("{what}: {}", groups.join(", ")));
+    let lines = [
+        line("security groups, as deployed", deployed.iter().map(name).collect()),
+        line("security groups with networks", others.map(u32::to_string).collect()),
+    ];
+    lines.into_iter().flatten().collect()
 }
 
 fn counted(count: impl Into<u64>, what: &str) -> String {
