@@ -307,13 +307,13 @@ fn a_strangers_files_are_shown_as_they_are() {
     };
     let policy = r#"
         schema = 1
-        hosts = ["a\u001b[2K\nb"]
+        hosts = ["a\u001b7\nb"]
         journal = "/var/log/\u001bx"
         [libvirt]
         uris = ["qemu:///system\u202e"]
         domains = ["one-*\n  access           look"]
         [paths]
-        "/etc\u001b[1A\u001b[2K" = "rw"
+        "/etc\u001b7\u001b8" = "rw"
         [tools."a\nb"]
         path = "/usr/bin/\u009bx"
         arguments = [["\r*"]]
@@ -322,7 +322,7 @@ fn a_strangers_files_are_shown_as_they_are() {
     assert_eq!(explained.code, 0, "{explained:?}");
     for line in [
         "  domains          one-*\\n  access           look\n  access           full\n",
-        "  rw  /etc\\u{1b}[1A\\u{1b}[2K\n",
+        "  rw  /etc\\u{1b}7\\u{1b}8\n",
         "  a\\nb  /usr/bin/\\u{9b}x\n    with \\r*\n",
     ] {
         assert!(explained.stdout.contains(line), "{line}: {}", explained.stdout);

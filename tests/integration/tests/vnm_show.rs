@@ -137,7 +137,7 @@ fn groups_are_those_that_a_machine_was_deployed_with() {
     };
     let Some(outcome) = show("fe:00:0a:00:00:07", "") else { return };
     let unseen = "security groups that machines were deployed with: VM 8: vm.xml: ";
-    for line in ["│  ├─ security groups, as deployed: 0, 100 (web\\u{202e})\n", unseen] {
+    for line in ["─ security groups, as deployed: 0, 100 (web\\u{202e})\n", unseen] {
         assert!(outcome.stdout.contains(line), "{line}: {}", outcome.stdout);
     }
     for none in ["with networks", "VM 9", "more)"] {

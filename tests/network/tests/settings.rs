@@ -42,6 +42,7 @@ fn post_says_where_packets_of_bridges_do_not_meet_the_rules() {
             let machine = Machine::new(7, "fw");
             machine.act(&mut grounds, "pre");
             machine.plug();
+            grounds.domain(&machine.domain());
             // The kernel's own settings are there when a bridge is.
             machine.act(&mut grounds, "post");
             if !settings.is_empty() {

@@ -89,7 +89,7 @@ pub type Asked = Pipeline<Nothing, Machine>;
 
 /// Looks, also into the folder in which the datastores are.
 pub fn look(datastores: &Path) -> Result<Seen> {
-    let policy = format!("{POLICY}{} = \"r\"\n", toml::Value::from(datastores.to_string_lossy().as_ref()));
+    let policy = format!("{POLICY}{} = \"ro\"\n", toml::Value::from(datastores.to_string_lossy().as_ref()));
     let policy = Arc::new(Policy::parse(&policy, Path::new("the policy of vnm show"))?);
     let machine = Machine::new(Surroundings {
         policy: policy.clone(),
