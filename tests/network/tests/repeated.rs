@@ -165,8 +165,7 @@ fn an_impossible_rule_leaves_the_old_ones_in_force() {
             let call = Call::UpdateSg { vm: machine(7, rule, ""), deploy_id: "one-7".into() };
             let outcome = grounds.call("fw", call);
             assert!(matches!(outcome.result, Some(Err(_))), "{outcome:?}");
-            let now = State::now();
-            assert_eq!((now.iptables, now.ip6tables), (before.iptables, before.ip6tables), "{rule}");
+            assert_state(&State::now(), &before, rule);
         });
     }
 }

@@ -54,6 +54,36 @@ fn changes() -> [(&'static str, Machine, Machine); 4] {
     ]
 }
 
+/// The rules from before look into the sets: a network that only the refused rules name must not get in by them.
+#[test]
+fn a_refused_change_leaves_the_sets_as_they_were() {
+    const REFUSED: &str = "<SECURITY_GROUP_RULE><PROTOCOL>nonsense</PROTOCOL><IP6>2001:db8::</IP6><SIZE>4</SIZE>\
+        <RULE_TYPE>INBOUND</RULE_TYPE><SECURITY_GROUP_ID>0</SECURITY_GROUP_ID></SECURITY_GROUP_RULE>";
+    for by in By::ALL {
+        for (what, before, after) in changes() {
+            isolated(move || {
+                let mut grounds = host(by);
+                before.act(&mut grounds, "post");
+                // Of another kind than those that drivers make.
+                sh("ipset add one-7-0-0-i-tcp-n-inet 10.9.0.0/16,tcp:1 nomatch 2>/dev/null || true");
+                let was = State::now();
+                let more = rule("10.4.0.0", 4, "<RANGE>7</RANGE>") + REFUSED;
+                let refused = Machine { rules: after.rules.clone() + &more, ..after };
+                let outcome = grounds.call("fw", refused.call("update_sg"));
+                assert!(matches!(outcome.result, Some(Err(_))), "{by:?}, {what}: {outcome:?}");
+                assert_state(&State::now(), &was, &format!("{by:?}, {what}"));
+                // A machine that had nothing has nothing but what closes it.
+                before.act(&mut grounds, "clean");
+                sh("ip link show br0 >/dev/null 2>&1 || ip link add br0 type bridge; ip link set br0 up");
+                before.plug();
+                let outcome = grounds.call("fw", refused.call("post"));
+                assert!(matches!(outcome.result, Some(Err(_))), "{by:?}, {what}: {outcome:?}");
+                assert_eq!(State::now().ipset, "", "{by:?}, {what}");
+            });
+        }
+    }
+}
+
 #[test]
 fn sets_follow_their_size_and_exchange_all_their_members() {
     for (what, before, after) in changes() {

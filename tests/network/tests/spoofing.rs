@@ -139,11 +139,13 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
         ("router solicitation", ipv6(OWN, "::", 58, &icmpv6(133, 15))),
         ("router advertisement of nobody", ipv6(OWN, "::", 58, &icmpv6(134, 16))),
         ("ipv4 of an alias", ipv4(OWN, "10.0.0.8", "10.0.0.1", ports, &mark(17))),
+        ("ipv4 of a virtual router", ipv4(OWN, "10.0.0.254", "10.0.0.1", ports, &mark(18))),
+        ("ipv6 of a virtual router", ipv6(OWN, "2001:db8::254", 17, &udp(ports, &mark(19)))),
     ]
 }
 
 const ADDRESSES: &str = "<IP>10.0.0.7</IP><VROUTER_IP>10.0.0.254</VROUTER_IP><IP6_GLOBAL>2001:db8::7</IP6_GLOBAL>\
-    <IP6_LINK>fe80::7</IP6_LINK>";
+    <IP6_LINK>fe80::7</IP6_LINK><VROUTER_IP6_GLOBAL>2001:db8::254</VROUTER_IP6_GLOBAL>";
 
 const ALIAS: &str = "<NIC_ALIAS><NIC_ID>1</NIC_ID><PARENT_ID>0</PARENT_ID><IP>10.0.0.8</IP><MAC>02:00:0a:00:00:07</MAC>\
     <FILTER_IP_SPOOFING>YES</FILTER_IP_SPOOFING>MARK</NIC_ALIAS>";

@@ -70,8 +70,7 @@ fn a_refused_rule_leaves_the_old_ones_in_force() {
             let bad = Machine { rules: format!("{GROUP}{REFUSED}"), ..machine };
             let outcome = grounds.call("fw", bad.call("update_sg"));
             assert!(matches!(outcome.result, Some(Err(_))), "{by:?}: {outcome:?}");
-            let now = State::now();
-            assert_eq!((now.iptables, now.ip6tables), (before.iptables, before.ip6tables), "{by:?}");
+            assert_state(&State::now(), &before, &format!("{by:?}"));
         });
     }
 }

@@ -119,7 +119,7 @@ impl Flows {
             Condition::ToPort(67),
         ];
         self.add(ADDRESSES, 44000, dhcp, pass());
-        for address in nic.addresses.ipv6() {
+        for address in nic.addresses.ipv6().chain(nic.vrouter.ipv6()) {
             self.add(ADDRESSES, 45000, vec![is(Protocol::Ipv6), from(address)], pass());
         }
         // Router and neighbour solicitation of a machine that looks for an address.

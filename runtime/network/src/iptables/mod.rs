@@ -5,6 +5,7 @@ pub mod bridged;
 mod diff;
 mod nftables;
 mod restore;
+mod retract;
 mod selected;
 mod sets;
 mod steps;
@@ -75,17 +76,18 @@ impl Executor for Iptables {
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Failure> {
         let Transaction { sets, tables, obsolete_sets } = transaction;
         let privileged = self.alone()?;
+        if sets.is_empty() && obsolete_sets.is_empty() {
+            return commit(&privileged, tables);
+        }
         // First the sets get what they lack, then the rules change, then the sets lose what is not theirs
         // any more: in between a packet is let through by what the old or the new rules let through.
         let own = Sets(&privileged);
-        let extended = match sets.is_empty() && obsolete_sets.is_empty() {
-            true => None,
-            false => Some(own.extend(sets, obsolete_sets)?),
-        };
-        commit(&privileged, tables)?;
-        match extended {
-            Some(extended) => own.settle(sets, extended),
-            None => Ok(()),
+        let names = own.names()?;
+        let before = own.before(sets, &names)?;
+        let changed = own.extend(sets, obsolete_sets, names);
+        match changed.and_then(|extended| commit(&privileged, tables).map(|()| extended)) {
+            Ok(extended) => own.settle(sets, extended),
+            Err(failure) => Err(own.retract(&before, obsolete_sets, failure)),
         }
     }
 

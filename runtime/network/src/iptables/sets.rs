@@ -31,9 +31,9 @@ pub(super) struct Extended {
 }
 
 impl Sets<'_> {
-    /// Makes the sets that are missing and adds the members that are; takes nothing away.
-    pub fn extend(self, sets: &[AddressSet], families: &[String]) -> Result<Extended, Failure> {
-        let mut names = self.names()?;
+    /// Makes the sets that are missing and adds the members that are; takes nothing away. `names` are those of all
+    /// sets.
+    pub fn extend(self, sets: &[AddressSet], families: &[String], mut names: Vec<String>) -> Result<Extended, Failure> {
         self.clear_spares(sets, families, &mut names)?;
         let wanted = |name: &String| sets.iter().any(|set| set.name == *name);
         let obsolete = |name: &String| families.iter().any(|base| is_of_family(name, base)) && !wanted(name);
@@ -152,12 +152,14 @@ impl Sets<'_> {
         Ok(listed.map(|(name, members)| ListedSet { name: name.to_owned(), members }).collect())
     }
 
-    fn names(self) -> Result<Vec<String>, Failure> {
+    /// Those of all sets.
+    pub fn names(self) -> Result<Vec<String>, Failure> {
         let listing = self.0.must("ipset", &["list", "-name"], "list the sets")?;
         Ok(String::from_utf8_lossy(&listing).lines().map(str::to_owned).collect())
     }
 
-    fn restore(self, script: &str, what: &str) -> Result<(), Failure> {
+    /// Has `ipset` do these lines.
+    pub fn restore(self, script: &str, what: &str) -> Result<(), Failure> {
         if script.is_empty() {
             return Ok(());
         }
@@ -168,7 +170,7 @@ impl Sets<'_> {
 
 /// A name for a set that takes another's place: of a family of the driver's, so that what a killed action
 /// left goes with the family.
-fn spare(set: &str, families: &[String]) -> String {
+pub(super) fn spare(set: &str, families: &[String]) -> String {
     let base = families.iter().find(|base| is_of_family(set, base)).map_or(set, String::as_str);
     let base: String = base.chars().take(25).collect();
     format!("{base}-spare")
