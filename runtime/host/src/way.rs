@@ -11,6 +11,7 @@ use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
 use remotes_effect::{Answer, Effect};
 use remotes_network::iptables::bridged;
+use remotes_network::links::others;
 use remotes_network::privileged::Privileged;
 use remotes_network::{needs_rights, perform};
 use remotes_process::report::shown;
@@ -88,6 +89,7 @@ impl Network {
         turns: &Path,
         tell: &mut dyn FnMut(Level, &str),
     ) -> Result<Answer, Failure> {
+        others::check(effect, &self.policy)?;
         // What needs no rights needs no way.
         if !needs_rights(effect) {
             return self.directly(effect, &Privileged::own(self.deadline), turns);

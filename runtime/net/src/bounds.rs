@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use remotes_effect::Effect;
 use remotes_effect::policy::Policy;
 use remotes_effect::types::Failure;
+use remotes_network::links::others;
 
 use crate::{ServeError, trust};
 
@@ -72,7 +73,7 @@ impl Bounds {
 
     /// Whether the effect lies within them.
     pub fn check(&self, effect: &Effect) -> Result<(), Failure> {
-        self.policy.check(effect).map_err(|failure| {
+        self.policy.check(effect).and_then(|()| others::check(effect, &self.policy)).map_err(|failure| {
             let message = failure.message.replace(CLIENTS, &self.source);
             Failure { message: format!("beyond root's bounds: {message}"), ..failure }
         })

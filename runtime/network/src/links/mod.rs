@@ -5,6 +5,7 @@ mod change;
 mod iproute;
 mod kernel;
 pub(super) mod look;
+pub mod others;
 
 use remotes_effect::links::{Bridge, Endpoint, Executor, Link, PortVlan, Vlan, Vxlan};
 use remotes_effect::network::names::{self, Network};
