@@ -102,14 +102,14 @@ impl Session<'_> {
             domain.config = None;
             return Ok(());
         }
-        match domain.snapshots.len() {
-            0 => {
-                let name = domain.name.clone();
-                self.hypervisor.domains.remove(&name);
-                Ok(())
+        for (count, what) in [(domain.snapshots.len(), "snapshots"), (domain.checkpoints.len(), "checkpoints")] {
+            if count > 0 {
+                return Err(operation_invalid(format!("cannot delete inactive domain with {count} {what}")));
             }
-            count => Err(operation_invalid(format!("cannot delete inactive domain with {count} snapshots"))),
         }
+        let name = domain.name.clone();
+        self.hypervisor.domains.remove(&name);
+        Ok(())
     }
 
     pub fn find(&mut self, reference: &str) -> Result<Record, Failure> {
