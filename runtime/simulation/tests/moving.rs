@@ -209,12 +209,15 @@ fn checkpoints_come_and_go() {
         Unsupported,
         "unsupported configuration: checkpoint for disk sda unsupported for storage type raw",
     );
-    // Where the definition goes, they must have gone.
+    // Where the definition goes, those with children must have gone.
+    checkpoint_create(&mut world, UUID, &named("c"), false).unwrap();
     let definition = self::xml(&mut world, UUID).unwrap();
     define(&mut world, &definition).unwrap();
     destroy(&mut world, UUID).unwrap();
     let message = "Requested operation is not valid: cannot delete inactive domain with 1 checkpoints";
     says(undefine(&mut world, UUID), Failed, message);
+    checkpoint_delete(&mut world, UUID, "b", true).unwrap();
+    undefine(&mut world, UUID).unwrap();
 }
 
 #[test]

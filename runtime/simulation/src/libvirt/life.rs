@@ -102,7 +102,10 @@ impl Session<'_> {
             domain.config = None;
             return Ok(());
         }
-        for (count, what) in [(domain.snapshots.len(), "snapshots"), (domain.checkpoints.len(), "checkpoints")] {
+        // Where firmware's variables are to be kept, libvirt counts only checkpoints that have children.
+        let has_children = |name: &&String| domain.checkpoints.values().any(|it| it.parent.as_ref() == Some(*name));
+        let checkpoints = domain.checkpoints.keys().filter(has_children).count();
+        for (count, what) in [(domain.snapshots.len(), "snapshots"), (checkpoints, "checkpoints")] {
             if count > 0 {
                 return Err(operation_invalid(format!("cannot delete inactive domain with {count} {what}")));
             }
