@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use remotes_integration::scene::folder;
@@ -104,51 +103,6 @@ fn the_limits_of_a_drivers_policy_count_when_it_is_installed() {
     fs::write(tree.policy_file(), wide).unwrap();
     fs::write(&shipped, narrow).unwrap();
     run(&install);
-}
-
-/// Somebody else than root.
-const OTHER: u32 = 65_534;
-
-fn give(path: &Path) {
-    let outcome = Outcome::of(Command::new("chown").args(["-hR", "65534:65534"]).arg(path), "");
-    assert_eq!(outcome.code, 0, "{outcome:?}");
-}
-
-#[test]
-fn root_in_anothers_tree_works_as_that_other() {
-    if !rustix::process::geteuid().is_root() {
-        return skipped("only root can give files away");
-    }
-    let folder = folder();
-    let root = folder.path().join("remotes");
-    stock(&root);
-    let tree = Tree::install(&root);
-    give(&root);
-    assert_eq!(tree.verify(), {
-        let (_, rows) = tree.verify();
-        (0, rows.into_iter().map(|row| (row.0, None)).collect())
-    });
-    let listed = run(&["--json", "list", "--tree", tree.text()]);
-    assert!(listed.stdout.contains("\"ready\": true"), "{listed:?}");
-    // What root installs there, the owner can replace and remove.
-    run(&["tree", "install", "--driver", "vmm/dummy", tree.text()]);
-    assert!(Snapshot::of(&root).0.values().all(|entry| entry.owner == OTHER));
-    // An action is not run as somebody else: it says as whom.
-    let outcome = Outcome::of(remotes().args(["exec", "--tree", tree.text(), "vmm/dummy/reboot", "one-1", "h"]), "");
-    assert!(outcome.code == 1 && outcome.says("sudo -u '#65534'"), "{outcome:?}");
-    // A folder of somebody else's is seen before anything is begun.
-    std::os::unix::fs::chown(root.join("vmm/kvm"), Some(0), Some(0)).unwrap();
-    let before = Snapshot::of(&root);
-    for arguments in [
-        &["tree", "remove", tree.text()][..],
-        &["tree", "install", "--driver", "vmm/dummy", "--driver", "vmm/kvm", tree.text()],
-    ] {
-        fails(arguments, "cannot write into");
-        before.assert_same(&Snapshot::of(&root));
-    }
-    give(&root.join("vmm/kvm"));
-    run(&["tree", "remove", tree.text()]);
-    assert!(Snapshot::of(&root).0.values().all(|entry| entry.owner == OTHER));
 }
 
 #[test]

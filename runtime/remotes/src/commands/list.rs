@@ -7,7 +7,7 @@ use remotes_effect::policy::Policy;
 use remotes_sandbox::cache;
 use serde::Serialize;
 
-use super::{act_as_owner, find_tree, installed};
+use super::{Intent, act_as_owner, find_tree, installed};
 use crate::cli::{InTree, List};
 use crate::output;
 
@@ -26,7 +26,7 @@ struct Row {
 pub fn run(arguments: &List, json: bool) -> Result<ExitCode> {
     let named = arguments.dir.as_ref().or(arguments.tree.tree.as_ref());
     let tree = find_tree(&InTree { tree: named.cloned() })?;
-    act_as_owner(tree.root())?;
+    act_as_owner(tree.root(), Intent::Look)?;
     let mut rows = Vec::new();
     for (subsystem, name) in installed(&tree)? {
         let policy = Policy::read(&tree.policy(&subsystem, &name));

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use remotes_action::tree::{Tree, is_name};
 
-pub use owner::act_as_owner;
+pub use owner::{Intent, act_as_owner};
 
 use crate::cli::InTree;
 use crate::usage::Usage;

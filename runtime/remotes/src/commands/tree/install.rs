@@ -15,7 +15,7 @@ use super::driver::{Built, build};
 use super::stock::{Stock, is_foreign};
 use super::{place, policies, programs, strays, stub, unfinished};
 use crate::cli::Install;
-use crate::commands::{driver_name, open_tree};
+use crate::commands::{Intent, act_as_owner, driver_name, open_tree};
 use crate::output;
 use crate::usage::Usage;
 
@@ -57,7 +57,10 @@ pub fn run(arguments: &Install, json: bool) -> Result<ExitCode> {
         let policy = Tree::at(&arguments.dir).policy(&name.0, &name.1);
         built.push((name, build(&from, subsystem, driver, &policy)?));
     }
+    // Somebody may have made it while drivers were compiled, or just now. If not, it is root's from here on.
+    act_as_owner(&arguments.dir, Intent::Make)?;
     place::folder(&arguments.dir)?;
+    act_as_owner(&arguments.dir, Intent::Change)?;
     let tree = open_tree(&arguments.dir)?;
     let _lock = place::lock(tree.root())?;
     for ((subsystem, name), built) in &built {
