@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use remotes_integration::scene::folder;
@@ -147,4 +148,48 @@ fn a_command_that_has_to_wait_says_so() {
     assert!(line.contains("waiting for another command"), "{line}");
     drop(held);
     assert!(waiting.wait().unwrap().success());
+}
+
+/// Operators let a driver go by a second name with a link: `vmm/kvm2 -> kvm`.
+#[test]
+fn a_driver_of_a_linked_name_is_neither_put_there_nor_taken_away() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    stock(&root);
+    let tree = Tree::install(&root);
+    let install = ["tree", "install", "--driver", "vmm/kvm", "--as", "vmm/qemu", tree.text()];
+    let before = Snapshot::of(&root);
+    fails(&install, "vmm/qemu: it is a link to kvm");
+    before.assert_same(&Snapshot::of(&root));
+    fs::remove_file(root.join("vmm/qemu")).unwrap();
+    for place in ["drivers/vmm/qemu", "etc/vmm/qemu"] {
+        symlink("kvm", root.join(place)).unwrap();
+        let before = Snapshot::of(&root);
+        fails(&install, &format!("{place}: it is a link to kvm"));
+        before.assert_same(&Snapshot::of(&root));
+        if place.starts_with("drivers") {
+            fails(&["tree", "remove", "--driver", "vmm/qemu", tree.text()], "drivers/vmm/qemu: it is a link to kvm");
+            before.assert_same(&Snapshot::of(&root));
+        }
+        fs::remove_file(root.join(place)).unwrap();
+    }
+    // Where it was made a link afterwards.
+    run(&install);
+    fs::remove_dir_all(root.join("vmm/qemu")).unwrap();
+    symlink("kvm", root.join("vmm/qemu")).unwrap();
+    let before = Snapshot::of(&root);
+    fails(&["tree", "remove", "--driver", "vmm/qemu", tree.text()], "vmm/qemu: it is a link to kvm");
+    before.assert_same(&Snapshot::of(&root));
+}
+
+#[test]
+fn only_stubs_of_the_driver_itself_are_taken_away() {
+    let folder = folder();
+    let tree = Tree::install(&folder.path().join("remotes"));
+    tree.install_also("vmm/dummy");
+    let dummy = tree.named("vmm/dummy");
+    fs::copy(tree.stub("deploy"), dummy.stub("deploy")).unwrap();
+    run(&["tree", "remove", "--driver", "vmm/dummy", tree.text()]);
+    assert_eq!(fs::read(dummy.stub("deploy")).unwrap(), fs::read(tree.stub("deploy")).unwrap());
+    assert!(!dummy.stub("cancel").exists());
 }
