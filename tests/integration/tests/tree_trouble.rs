@@ -193,3 +193,16 @@ fn only_stubs_of_the_driver_itself_are_taken_away() {
     assert_eq!(fs::read(dummy.stub("deploy")).unwrap(), fs::read(tree.stub("deploy")).unwrap());
     assert!(!dummy.stub("cancel").exists());
 }
+
+#[test]
+fn a_driver_may_be_named_twice() {
+    let folder = folder();
+    let text = folder.path().join("t").display().to_string();
+    let twice = ["--driver", "vmm/dummy", "--driver", "vmm/dummy/", text.as_str()];
+    for command in ["install", "remove"] {
+        let outcome = run(&[&["--json", "tree", command], &twice[..]].concat());
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(rows.len(), 1, "{outcome:?}");
+    }
+    assert_eq!(Snapshot::of(&folder.path().join("t")).paths(), [""]);
+}

@@ -11,6 +11,7 @@ pub mod replay;
 pub mod tree;
 pub mod vnm;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -67,6 +68,12 @@ fn is_ours(root: &Path) -> bool {
 /// The drivers of a tree: subsystem and name.
 pub fn installed(tree: &Tree) -> Result<Vec<(String, String)>> {
     tree.drivers().with_context(|| format!("drivers of {}", tree.root().display()))
+}
+
+/// Drivers that were named by hand, each once, sorted as [`installed`] has them.
+pub fn driver_names(texts: &[String]) -> Result<Vec<(String, String)>> {
+    let names: Result<BTreeSet<_>> = texts.iter().map(|text| driver_name(text)).collect();
+    Ok(names?.into_iter().collect())
 }
 
 /// `vmm/kvm` as subsystem and driver.

@@ -15,7 +15,7 @@ use super::driver::{Built, build};
 use super::stock::{Stock, is_foreign};
 use super::{place, policies, programs, strays, stub, unfinished};
 use crate::cli::Install;
-use crate::commands::{Intent, act_as_owner, driver_name, open_tree};
+use crate::commands::{Intent, act_as_owner, driver_name, driver_names, open_tree};
 use crate::output;
 use crate::usage::Usage;
 
@@ -98,7 +98,7 @@ fn shipped() -> Result<PathBuf> {
 
 fn chosen(arguments: &Install, from: &Path) -> Result<Vec<(String, String)>> {
     // Names that cannot be are wrong usage, whatever lies there.
-    arguments.drivers.iter().try_for_each(|name| driver_name(name).map(drop))?;
+    let named = driver_names(&arguments.drivers)?;
     let entries = fs::read_dir(from).with_context(|| format!("folder of drivers {}", from.display()))?;
     drop(entries);
     let mut found = Vec::new();
@@ -120,10 +120,9 @@ fn chosen(arguments: &Install, from: &Path) -> Result<Vec<(String, String)>> {
     if found.is_empty() {
         bail!("{}: there is no driver in it, no SUBSYSTEM/DRIVER/component.wasm", from.display());
     }
-    if arguments.drivers.is_empty() {
+    if named.is_empty() {
         return Ok(found);
     }
-    let named = arguments.drivers.iter().map(|name| driver_name(name)).collect::<Result<Vec<_>>>()?;
     for (subsystem, name) in &named {
         if !found.contains(&(subsystem.clone(), name.clone())) {
             let found: Vec<_> = found.iter().map(|(subsystem, name)| format!("{subsystem}/{name}")).collect();

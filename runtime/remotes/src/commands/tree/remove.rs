@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::stock::{Stock, is_foreign};
 use super::{place, policies, programs, stub, unfinished};
 use crate::cli::Remove;
-use crate::commands::{driver_name, installed, our_tree};
+use crate::commands::{driver_names, installed, our_tree};
 use crate::output;
 
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ pub fn run(arguments: &Remove, json: bool) -> Result<ExitCode> {
     }
     let chosen = match arguments.drivers.is_empty() {
         true => present.clone(),
-        false => arguments.drivers.iter().map(|name| driver_name(name)).collect::<Result<_>>()?,
+        false => driver_names(&arguments.drivers)?,
     };
     for name in &chosen {
         if !present.contains(name) {
