@@ -206,3 +206,31 @@ fn a_driver_may_be_named_twice() {
     }
     assert_eq!(Snapshot::of(&folder.path().join("t")).paths(), [""]);
 }
+
+/// Actions that the driver lacks have a stub, too, unless the stock driver has them.
+#[test]
+fn stubs_of_actions_that_a_driver_lacks_are_verified() {
+    let folder = folder();
+    let tree = Tree::at(&folder.path().join("remotes")).named("vnm/dummy");
+    run(&["tree", "install", "--driver", "vnm/dummy", tree.text()]);
+    let stub = tree.stub("remote_post");
+    let ours = fs::read_to_string(&stub).unwrap();
+    let found = |says: &str| {
+        let (code, rows) = tree.verify();
+        let problems: Vec<_> = rows.into_iter().filter_map(|(what, problem)| Some((what, problem?))).collect();
+        let named = matches!(&problems[..], [(what, said)] if what == "vnm/dummy" && said.contains(says));
+        assert!(code == 3 && named, "{says}: {problems:?}");
+    };
+    fs::remove_file(&stub).unwrap();
+    found("vnm/dummy/remote_post: No such file");
+    write(&stub, &format!("{ours}# more\n"), 0o755);
+    found("remote_post is not the stub");
+    write(&stub, &ours, 0o777);
+    found("vnm/dummy/remote_post: writable by others");
+    // A stock file stands for itself, also one that is a link.
+    write(&stub, "#!/bin/sh\necho stock\n", 0o755);
+    assert_eq!(tree.verify().0, 0);
+    fs::remove_file(&stub).unwrap();
+    symlink("../all", &stub).unwrap();
+    assert_eq!(tree.verify().0, 0);
+}

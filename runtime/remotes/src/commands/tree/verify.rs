@@ -14,6 +14,7 @@ use remotes_sandbox::cache;
 use remotes_sandbox::compile::LARGEST;
 use serde::Serialize;
 
+use super::stock::is_foreign;
 use super::{place, programs, strays, stub};
 use crate::commands::{installed, open_tree};
 use crate::output;
@@ -120,14 +121,19 @@ fn driver(tree: &Tree, subsystem: &str, name: &str, owner: u32) -> Result<Option
     let mut problems = Vec::new();
     // An upgrade of OpenNebula puts its own over all of them.
     let mut others = Vec::new();
-    for action in &manifest.actions {
-        let identity = Identity { subsystem: subsystem.into(), driver: name.into(), action: action.clone() };
+    for action in remotes_effect::actions(subsystem) {
+        let identity = Identity { subsystem: subsystem.into(), driver: name.into(), action: (*action).into() };
         let path = actions.join(action);
+        let implemented = manifest.actions.iter().any(|own| own == action);
+        // Where the driver lacks an action, the stock driver's stays.
+        if !implemented && is_foreign(&path).map_err(|error| format!("{error:#}"))? {
+            continue;
+        }
         match fs::read(&path) {
             Ok(content) if stub::is_stub(&content, &identity) => {
                 problems.extend(executable(&path, owner).map(|problem| format!("{identity}: {problem}")));
             }
-            Ok(_) => others.push(action.as_str()),
+            Ok(_) => others.push(*action),
             Err(error) => problems.push(format!("{identity}: {error}; install the driver again")),
         }
     }
