@@ -7,6 +7,7 @@ pub mod list;
 pub mod manual;
 mod owner;
 pub mod policy;
+mod ready;
 pub mod replay;
 pub mod tree;
 pub mod vnm;

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::stock::is_foreign;
 use super::{place, programs, strays, stub};
-use crate::commands::{installed, open_tree};
+use crate::commands::{installed, open_tree, ready};
 use crate::output;
 
 #[derive(Serialize)]
@@ -110,7 +110,7 @@ fn driver(tree: &Tree, subsystem: &str, name: &str, owner: u32) -> Result<Option
     let policy = Policy::read(&policy_file);
     let limits = policy.as_ref().map(|policy| policy.limits.clone()).unwrap_or_default();
     let engine = remotes_sandbox::engine(&limits).map_err(|error| error.to_string())?;
-    let (manifest, _) = cache::load(&folder, &engine).map_err(|error| error.to_string())?;
+    let (manifest, code) = ready::look(&folder, &engine)?;
     cache::component(&folder, LARGEST as u64).map_err(|error| error.to_string())?;
     let policy = policy.map_err(|error| error.to_string())?;
     for path in [&policy_file, policy_file.parent().unwrap_or(&policy_file), &actions] {
@@ -144,7 +144,11 @@ fn driver(tree: &Tree, subsystem: &str, name: &str, owner: u32) -> Result<Option
             .push(format!("{} are not the stubs that were installed; install the driver again", others.join(", "))),
     }
     match problems.is_empty() {
-        true => Ok(journal_problem(&policy)),
+        true => {
+            let notes: Vec<String> =
+                code.note().map(str::to_owned).into_iter().chain(journal_problem(&policy)).collect();
+            Ok((!notes.is_empty()).then(|| notes.join("; ")))
+        }
         false => Err(problems.join("; ")),
     }
 }
