@@ -1,14 +1,18 @@
 //! Hosts for which the tree has no code: they compile for themselves, into a cache of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use remotes_integration::scene::folder;
 use remotes_integration::snapshot::digest;
-use remotes_integration::tree::run;
+use remotes_integration::tree::{run, write};
 use remotes_integration::{Outcome, Snapshot, Tree, remotes};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Makes it the tree of a front-end of another kind: it holds code for other machines only.
 fn for_others(tree: &Tree) {
@@ -100,4 +104,54 @@ fn what_a_host_has_to_compile_is_said_by_those_that_look() {
     fs::remove_dir_all(&cache).unwrap();
     fs::write(tree.component(), "another").unwrap();
     says(Some(&cache), false, "not what was recorded");
+}
+
+fn age(path: &Path, age: Duration) {
+    File::open(path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+}
+
+#[test]
+fn what_nobody_uses_any_more_leaves_a_hosts_cache() {
+    let folder = folder();
+    let tree = dummy(&folder.path().join("remotes"));
+    let cache = folder.path().join("cache");
+    let own = cache.join("remotes");
+    let (other, arch, version) = ("ab".repeat(32), std::env::consts::ARCH, env!("CARGO_PKG_VERSION"));
+    let entry = |name: &str, days: u32| -> PathBuf {
+        let path = own.join(name);
+        write(&path.join("component.0123456789abcdef.x.cwasm"), "code", 0o644);
+        age(&path, DAY * days);
+        path
+    };
+    let goes = [
+        entry(&format!("{other}-0.0.1-{arch}"), 8),
+        entry(&format!("{other}-0.0.2-rc.1-{arch}"), 8),
+        entry(&format!("{other}-{version}-{arch}"), 91),
+        entry(&format!("{other}-{version}-other"), 91),
+    ];
+    let stays = [
+        // A host with the same home may not have the new version yet.
+        entry(&format!("{other}-0.0.3-{arch}"), 6),
+        entry(&format!("{}-{version}-{arch}", "cd".repeat(32)), 89),
+        entry("mine-0.0.1-x", 91),
+        entry(&other, 91),
+    ];
+    let precious = entry("../precious", 91);
+    let link = own.join(format!("{}-0.0.1-{arch}", "ef".repeat(32)));
+    symlink(&precious, &link).unwrap();
+    assert_eq!(reboot(&tree, &cache).code, 0);
+    goes.iter().for_each(|path| assert!(!path.exists(), "{}", path.display()));
+    stays.iter().for_each(|path| assert!(path.exists(), "{}", path.display()));
+    assert!(link.is_symlink() && precious.join("component.0123456789abcdef.x.cwasm").exists());
+    // What is used is young, and holds one version of its code.
+    let used = own.join(format!("{}-{version}-{arch}", tree.manifest().component));
+    let left = used.join("component.0123456789abcdef.x.cwasm");
+    fs::write(&left, "code of before").unwrap();
+    age(&used, DAY * 80);
+    assert_eq!(reboot(&tree, &cache).code, 0);
+    assert!(fs::metadata(&used).unwrap().modified().unwrap().elapsed().unwrap() < DAY);
+    assert!(left.exists());
+    fs::write(used.join("driver.toml"), "").unwrap();
+    assert_eq!(reboot(&tree, &cache).code, 0);
+    assert!(!left.exists());
 }

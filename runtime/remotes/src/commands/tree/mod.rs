@@ -7,7 +7,7 @@ mod policies;
 mod programs;
 mod remove;
 mod stock;
-mod strays;
+pub mod strays;
 mod stub;
 pub mod unfinished;
 mod verify;
