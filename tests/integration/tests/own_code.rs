@@ -155,3 +155,15 @@ fn what_nobody_uses_any_more_leaves_a_hosts_cache() {
     assert_eq!(reboot(&tree, &cache).code, 0);
     assert!(!left.exists());
 }
+
+#[test]
+fn compiling_takes_no_longer_than_the_action_may() {
+    let folder = folder();
+    let tree = dummy(&folder.path().join("remotes"));
+    write(&tree.path("bin/remotes"), "#!/bin/sh\nsleep 100\necho late >&2\nexit 1\n", 0o755);
+    tree.set_policy("limits", "start-seconds", 1);
+    tree.set_policy("limits", "time-seconds", 1);
+    let outcome = reboot(&tree, &folder.path().join("cache"));
+    assert!(outcome.failed(1).says("limits.time-seconds"), "{outcome:?}");
+    assert!(outcome.says("compiling the component for this machine failed"), "{outcome:?}");
+}
