@@ -1,14 +1,15 @@
 //! Everything an action needs before its driver is called: call, policy, component.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use remotes_effect::Call;
 use remotes_effect::deadline::Deadline;
 use remotes_effect::policy::{Policy, PolicyError};
+use remotes_process::Process;
 use remotes_sandbox::cache::manifest::Manifest;
 use remotes_sandbox::cache::{self, CacheError};
 use remotes_sandbox::{Component, Driver, Engine, EngineError};
@@ -22,6 +23,9 @@ use crate::tree::{Identity, Tree};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it looks.
 const PAUSE: Duration = Duration::from_millis(25);
+
+/// What a program that compiles needs to know: where the cache is, and what is told to whom.
+const ENVIRONMENT: [&str; 4] = ["HOME", "XDG_CACHE_HOME", "REMOTES_LOG", "REMOTES_LOG_FILE"];
 
 /// An action that cannot begin.
 #[derive(Debug, Error)]
@@ -134,7 +138,7 @@ fn load(
     let folder = tree.driver(&identity.subsystem, &identity.driver);
     let patience = deadline.within(PATIENCE);
     loop {
-        match load_now(tree, &folder, &engine) {
+        match load_now(tree, &folder, &engine, deadline) {
             Ok((manifest, component)) => return Ok((Driver::new(engine, component), manifest)),
             Err(PrepareError::Cache(error)) if error.may_pass() && folder.is_dir() && !patience.passed() => {
                 tracing::debug!(%error, "not whole, looking again");
@@ -146,7 +150,12 @@ fn load(
 }
 
 /// Loads it from the tree, or else from the host's cache, which is filled where it has nothing.
-fn load_now(tree: &Tree, folder: &Path, engine: &Engine) -> Result<(Manifest, Component), PrepareError> {
+fn load_now(
+    tree: &Tree,
+    folder: &Path,
+    engine: &Engine,
+    deadline: Deadline,
+) -> Result<(Manifest, Component), PrepareError> {
     let reason = match cache::load(folder, engine) {
         Err(CacheError::NotCompiled { reason, .. }) => reason,
         loaded => return Ok(loaded?),
@@ -161,24 +170,26 @@ fn load_now(tree: &Tree, folder: &Path, engine: &Engine) -> Result<(Manifest, Co
     if let Ok(component) = host.load(&manifest, engine) {
         return Ok((manifest, component));
     }
-    compile(tree, folder)?;
+    compile(tree, folder, deadline)?;
     // What was compiled is what is installed now.
     let manifest = installed()?;
     let component = host.load(&manifest, engine)?;
     Ok((manifest, component))
 }
 
-/// Has the bigger program, which holds the compiler, fill the host's cache.
-fn compile(tree: &Tree, folder: &Path) -> Result<(), PrepareError> {
+/// Has the bigger program, which holds the compiler, fill the host's cache. At the deadline it is ended, and so is what
+/// it has started for it.
+fn compile(tree: &Tree, folder: &Path, deadline: Deadline) -> Result<(), PrepareError> {
     let failed = |reason: String| PrepareError::Compile { folder: folder.to_owned(), reason };
-    let output = Command::new(tree.program("remotes"))
-        .args(["tree", "compile"])
-        .arg(folder)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(error.to_string()))?;
-    match output.status.success() {
+    let arguments = [OsStr::new("tree"), OsStr::new("compile"), folder.as_os_str()];
+    let process = Process::new(tree.program("remotes")).arguments(arguments);
+    let process = ENVIRONMENT.iter().fold(process, |process, name| match std::env::var_os(name) {
+        Some(value) => process.variable(name, value),
+        None => process,
+    });
+    let outcome = process.run(deadline).map_err(|failure| failed(failure.message))?;
+    match outcome.status == 0 {
         true => Ok(()),
-        false => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+        false => Err(failed(String::from_utf8_lossy(&outcome.stderr).trim().to_owned())),
     }
 }

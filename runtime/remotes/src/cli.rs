@@ -9,9 +9,9 @@ const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure, or what the action r
     action that does not exist or lacks arguments; 3 a replay that differs from its recording or has only a part of \
     one, a tree that does not verify, a policy that is not valid.
 
-Environment: ONE_LOCATION, where OpenNebula is installed in one folder; TMPDIR, where components are compiled; \
-    HOME and XDG_CACHE_HOME, where a host keeps code that it compiled for itself; REMOTES_LOG, what is told to the \
-    system's journal (debug, or warn,remotes_host=trace; warn by default), and REMOTES_LOG_FILE, a file in place of it.";
+Environment: ONE_LOCATION, where OpenNebula is installed in one folder; HOME and XDG_CACHE_HOME, where a \
+    host keeps code that it compiled for itself; REMOTES_LOG, what is told to the system's journal (debug, or \
+    warn,remotes_host=trace; warn by default), and REMOTES_LOG_FILE, a file in place of it.";
 
 /// Runs OpenNebula drivers as sandboxed WebAssembly components, and looks after the remotes tree they live in.
 #[derive(Parser)]

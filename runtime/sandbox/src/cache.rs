@@ -19,8 +19,10 @@ use thiserror::Error;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+pub use host::Host;
 use manifest::Manifest;
 
+mod host;
 pub mod manifest;
 
 /// How often a manifest is read whose files are gone: a version may have come and another one since.
@@ -244,43 +246,4 @@ pub fn load(folder: &Path, engine: &Engine) -> Result<(Manifest, Component), Cac
 pub fn component(folder: &Path, most: u64) -> Result<(Manifest, Vec<u8>), CacheError> {
     let folder = TrustedFolder::open(folder)?;
     folder.settled(|manifest| folder.component(manifest, most))
-}
-
-/// The host's own cache, outside the tree, which the next synchronization would empty: code that this
-/// host compiled for itself, since it has another architecture or runtime than the front-end.
-pub struct Host {
-    folder: PathBuf,
-}
-
-impl Host {
-    /// A cache in this folder.
-    pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
-    }
-
-    /// `$XDG_CACHE_HOME/remotes`, or `~/.cache/remotes`.
-    pub fn of_user() -> Option<Self> {
-        let base = match std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
-            Some(base) => PathBuf::from(base),
-            None => PathBuf::from(std::env::var_os("HOME")?).join(".cache"),
-        };
-        base.is_absolute().then(|| Self::at(base.join("remotes")))
-    }
-
-    /// The folder of one component's code: by digest, runtime and architecture.
-    pub fn folder(&self, component: &str) -> PathBuf {
-        self.folder.join(format!("{component}-{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH))
-    }
-
-    /// Loads the code of a component from the cache.
-    pub fn load(&self, manifest: &Manifest, engine: &Engine) -> Result<Component, CacheError> {
-        let folder = TrustedFolder::open(&self.folder(&manifest.component)).map_err(CacheError::gone)?;
-        let own = folder.manifest()?;
-        // Under this name another component's folder may have been put.
-        if own.component != manifest.component {
-            let (recorded, found) = (manifest.component.clone(), own.component);
-            return Err(CacheError::Altered { path: folder.path, recorded, found });
-        }
-        folder.code(&own, engine)
-    }
 }

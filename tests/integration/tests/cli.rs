@@ -31,6 +31,12 @@ fn help_man_pages_and_completions_know_every_command() {
     let mut commands = Vec::new();
     all_commands(&[], &mut commands);
     assert!(commands.len() >= 14, "{commands:?}");
+    // The variables that are read, and no others. Compiling writes nothing beside its cache.
+    let help = run(&["--help"]).stdout;
+    let (_, environment) = help.split_once("Environment: ").unwrap();
+    let words = environment.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_'));
+    let variables: Vec<&str> = words.filter(|word| word.len() > 2 && !word.ends_with('_')).collect();
+    assert_eq!(variables, ["ONE_LOCATION", "HOME", "XDG_CACHE_HOME", "REMOTES_LOG", "REMOTES_LOG_FILE"]);
 
     let outcome = Outcome::of(remotes().arg("man").arg(folder.path().join("man")), "");
     assert_eq!(outcome, Outcome { code: 0, stdout: String::new(), stderr: String::new() });

@@ -6,8 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use remotes_integration::scene::{HOST, arguments, folder, stdin};
-use remotes_integration::snapshot::digest;
+use remotes_integration::scene::{HOST, arguments, stdin};
 use remotes_integration::tree::run;
 use remotes_integration::{Outcome, Scene, Snapshot, Sshd, Stream, Tree, remotes};
 use remotes_test_support::Guest;
@@ -157,51 +156,4 @@ fn beside_the_stock_driver_under_another_name() {
     }
     fs::remove_dir(other.policy_file().parent().unwrap()).unwrap();
     before.assert_same(&Snapshot::of(scene.tree.root()).with_file_times());
-}
-
-#[test]
-fn a_host_of_another_kind_compiles_for_itself_once() {
-    let folder = folder();
-    let tree = Tree::install(&folder.path().join("remotes"));
-    // The front-end's tree holds code for other machines only.
-    let manifest = tree.driver().join("driver.toml");
-    let text = fs::read_to_string(&manifest).unwrap();
-    fs::remove_file(tree.code()).unwrap();
-    fs::write(&manifest, text.replace(&format!("{} = ", std::env::consts::ARCH), "other = ")).unwrap();
-    let before = Snapshot::of(tree.root());
-    let cache = folder.path().join("cache");
-    let log = folder.path().join("log");
-    let call = || {
-        let mut command = Command::new(tree.stub("migrate"));
-        command.args(["one-7", "node2", "node1", "7", "node1"]).env("XDG_CACHE_HOME", &cache);
-        command.env("REMOTES_LOG_FILE", &log).env("REMOTES_LOG", "warn");
-        Outcome::of(&mut command, "")
-    };
-    let first = call();
-    first.failed(1);
-    assert!(first.says("Error migrating VM one-7"), "{first:?}");
-    let compiled = Snapshot::of(&cache);
-    let code = compiled.0.iter().find(|(path, _)| path.extension().is_some_and(|extension| extension == "cwasm"));
-    assert!(code.is_some(), "{:?}", compiled.paths());
-    assert!(compiled.0.values().all(|entry| entry.mode & 0o022 == 0));
-
-    // The second call finds it. The tree is as it was: the next copy would delete what is added to it.
-    assert_eq!(call(), first);
-    compiled.assert_same(&Snapshot::of(&cache));
-    before.assert_same(&Snapshot::of(tree.root()));
-    assert!(fs::read_to_string(&log).unwrap().contains("no code for this machine"));
-
-    // Code that somebody else may have put there is not run, nor is another component compiled.
-    let (path, _) = code.unwrap();
-    let mut altered = fs::read(cache.join(path)).unwrap();
-    *altered.last_mut().unwrap() ^= 1;
-    fs::write(cache.join(path), &altered).unwrap();
-    assert_eq!(call(), first);
-    assert_ne!(digest(&fs::read(cache.join(path)).unwrap()), digest(&altered), "it was compiled anew");
-    let component = tree.component();
-    fs::write(&component, [fs::read(&component).unwrap(), vec![0]].concat()).unwrap();
-    fs::remove_dir_all(&cache).unwrap();
-    let refused = call();
-    refused.failed(1);
-    assert!(refused.says("not what was recorded"), "{refused:?}");
 }

@@ -319,5 +319,11 @@ fn a_policy_that_others_may_write_is_not_obeyed() {
             true => assert_eq!(outcome.code, 0, "{mode:o}: {outcome:?}"),
             false => assert!(outcome.failed(1).says(&format!("refused, because its mode is {mode:o}")), "{outcome:?}"),
         }
+        // Whoever asks is told the same.
+        let listed = run(&["--json", "list", "--tree", tree.text()]);
+        assert!(listed.stdout.contains(&format!("\"ready\": {obeyed}")), "{mode:o}: {listed:?}");
+        assert_eq!(listed.stdout.contains(&format!("refused, because its mode is {mode:o}")), !obeyed, "{listed:?}");
+        let explained = run(&["policy", "explain", "--tree", tree.text(), "vmm/dummy"]);
+        assert_eq!(explained.says(&format!("refused, because its mode is {mode:o}")), !obeyed, "{explained:?}");
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use remotes_integration::scene::folder;
@@ -106,51 +106,6 @@ fn the_limits_of_a_drivers_policy_count_when_it_is_installed() {
     run(&install);
 }
 
-/// Somebody else than root.
-const OTHER: u32 = 65_534;
-
-fn give(path: &Path) {
-    let outcome = Outcome::of(Command::new("chown").args(["-hR", "65534:65534"]).arg(path), "");
-    assert_eq!(outcome.code, 0, "{outcome:?}");
-}
-
-#[test]
-fn root_in_anothers_tree_works_as_that_other() {
-    if !rustix::process::geteuid().is_root() {
-        return skipped("only root can give files away");
-    }
-    let folder = folder();
-    let root = folder.path().join("remotes");
-    stock(&root);
-    let tree = Tree::install(&root);
-    give(&root);
-    assert_eq!(tree.verify(), {
-        let (_, rows) = tree.verify();
-        (0, rows.into_iter().map(|row| (row.0, None)).collect())
-    });
-    let listed = run(&["--json", "list", "--tree", tree.text()]);
-    assert!(listed.stdout.contains("\"ready\": true"), "{listed:?}");
-    // What root installs there, the owner can replace and remove.
-    run(&["tree", "install", "--driver", "vmm/dummy", tree.text()]);
-    assert!(Snapshot::of(&root).0.values().all(|entry| entry.owner == OTHER));
-    // An action is not run as somebody else: it says as whom.
-    let outcome = Outcome::of(remotes().args(["exec", "--tree", tree.text(), "vmm/dummy/reboot", "one-1", "h"]), "");
-    assert!(outcome.code == 1 && outcome.says("sudo -u '#65534'"), "{outcome:?}");
-    // A folder of somebody else's is seen before anything is begun.
-    std::os::unix::fs::chown(root.join("vmm/kvm"), Some(0), Some(0)).unwrap();
-    let before = Snapshot::of(&root);
-    for arguments in [
-        &["tree", "remove", tree.text()][..],
-        &["tree", "install", "--driver", "vmm/dummy", "--driver", "vmm/kvm", tree.text()],
-    ] {
-        fails(arguments, "cannot write into");
-        before.assert_same(&Snapshot::of(&root));
-    }
-    give(&root.join("vmm/kvm"));
-    run(&["tree", "remove", tree.text()]);
-    assert!(Snapshot::of(&root).0.values().all(|entry| entry.owner == OTHER));
-}
-
 #[test]
 fn a_stock_file_that_cannot_be_linked_is_copied_with_all_that_it_is() {
     if !rustix::process::geteuid().is_root() {
@@ -193,4 +148,89 @@ fn a_command_that_has_to_wait_says_so() {
     assert!(line.contains("waiting for another command"), "{line}");
     drop(held);
     assert!(waiting.wait().unwrap().success());
+}
+
+/// Operators let a driver go by a second name with a link: `vmm/kvm2 -> kvm`.
+#[test]
+fn a_driver_of_a_linked_name_is_neither_put_there_nor_taken_away() {
+    let folder = folder();
+    let root = folder.path().join("remotes");
+    stock(&root);
+    let tree = Tree::install(&root);
+    let install = ["tree", "install", "--driver", "vmm/kvm", "--as", "vmm/qemu", tree.text()];
+    let before = Snapshot::of(&root);
+    fails(&install, "vmm/qemu: it is a link to kvm");
+    before.assert_same(&Snapshot::of(&root));
+    fs::remove_file(root.join("vmm/qemu")).unwrap();
+    for place in ["drivers/vmm/qemu", "etc/vmm/qemu"] {
+        symlink("kvm", root.join(place)).unwrap();
+        let before = Snapshot::of(&root);
+        fails(&install, &format!("{place}: it is a link to kvm"));
+        before.assert_same(&Snapshot::of(&root));
+        if place.starts_with("drivers") {
+            fails(&["tree", "remove", "--driver", "vmm/qemu", tree.text()], "drivers/vmm/qemu: it is a link to kvm");
+            before.assert_same(&Snapshot::of(&root));
+        }
+        fs::remove_file(root.join(place)).unwrap();
+    }
+    // Where it was made a link afterwards.
+    run(&install);
+    fs::remove_dir_all(root.join("vmm/qemu")).unwrap();
+    symlink("kvm", root.join("vmm/qemu")).unwrap();
+    let before = Snapshot::of(&root);
+    fails(&["tree", "remove", "--driver", "vmm/qemu", tree.text()], "vmm/qemu: it is a link to kvm");
+    before.assert_same(&Snapshot::of(&root));
+}
+
+#[test]
+fn only_stubs_of_the_driver_itself_are_taken_away() {
+    let folder = folder();
+    let tree = Tree::install(&folder.path().join("remotes"));
+    tree.install_also("vmm/dummy");
+    let dummy = tree.named("vmm/dummy");
+    fs::copy(tree.stub("deploy"), dummy.stub("deploy")).unwrap();
+    run(&["tree", "remove", "--driver", "vmm/dummy", tree.text()]);
+    assert_eq!(fs::read(dummy.stub("deploy")).unwrap(), fs::read(tree.stub("deploy")).unwrap());
+    assert!(!dummy.stub("cancel").exists());
+}
+
+#[test]
+fn a_driver_may_be_named_twice() {
+    let folder = folder();
+    let text = folder.path().join("t").display().to_string();
+    let twice = ["--driver", "vmm/dummy", "--driver", "vmm/dummy/", text.as_str()];
+    for command in ["install", "remove"] {
+        let outcome = run(&[&["--json", "tree", command], &twice[..]].concat());
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(rows.len(), 1, "{outcome:?}");
+    }
+    assert_eq!(Snapshot::of(&folder.path().join("t")).paths(), [""]);
+}
+
+/// Actions that the driver lacks have a stub, too, unless the stock driver has them.
+#[test]
+fn stubs_of_actions_that_a_driver_lacks_are_verified() {
+    let folder = folder();
+    let tree = Tree::at(&folder.path().join("remotes")).named("vnm/dummy");
+    run(&["tree", "install", "--driver", "vnm/dummy", tree.text()]);
+    let stub = tree.stub("remote_post");
+    let ours = fs::read_to_string(&stub).unwrap();
+    let found = |says: &str| {
+        let (code, rows) = tree.verify();
+        let problems: Vec<_> = rows.into_iter().filter_map(|(what, problem)| Some((what, problem?))).collect();
+        let named = matches!(&problems[..], [(what, said)] if what == "vnm/dummy" && said.contains(says));
+        assert!(code == 3 && named, "{says}: {problems:?}");
+    };
+    fs::remove_file(&stub).unwrap();
+    found("vnm/dummy/remote_post: No such file");
+    write(&stub, &format!("{ours}# more\n"), 0o755);
+    found("remote_post is not the stub");
+    write(&stub, &ours, 0o777);
+    found("vnm/dummy/remote_post: writable by others");
+    // A stock file stands for itself, also one that is a link.
+    write(&stub, "#!/bin/sh\necho stock\n", 0o755);
+    assert_eq!(tree.verify().0, 0);
+    fs::remove_file(&stub).unwrap();
+    symlink("../all", &stub).unwrap();
+    assert_eq!(tree.verify().0, 0);
 }

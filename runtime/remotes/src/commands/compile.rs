@@ -16,7 +16,7 @@ use remotes_sandbox::inspect::{Inspection, inspect};
 use remotes_sandbox::{Component, Driver, Engine, compile};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::tree::{place, unfinished};
+use super::tree::{place, strays, unfinished};
 use crate::output;
 
 /// Seconds of processor time that compiling one component may take.
@@ -153,5 +153,10 @@ pub fn for_host(folder: &Path) -> Result<ExitCode> {
     let code_file = manifest::code_file(std::env::consts::ARCH, &digest(&code));
     place::file(&target.join(code_file), &code, place::DATA)?;
     place::file(&target.join(manifest::FILE), toml::to_string_pretty(&manifest)?.as_bytes(), place::DATA)?;
+    // The code of before, which did not load.
+    for name in strays::parts_left(&target, &manifest)? {
+        place::forget(&target.join(name))?;
+    }
+    host.sweep();
     Ok(ExitCode::SUCCESS)
 }

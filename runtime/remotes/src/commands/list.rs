@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use remotes_effect::policy::Policy;
-use remotes_sandbox::cache;
 use serde::Serialize;
 
-use super::{act_as_owner, find_tree, installed};
+use super::{Intent, act_as_owner, find_tree, installed, ready};
 use crate::cli::{InTree, List};
 use crate::output;
 
@@ -26,17 +25,19 @@ struct Row {
 pub fn run(arguments: &List, json: bool) -> Result<ExitCode> {
     let named = arguments.dir.as_ref().or(arguments.tree.tree.as_ref());
     let tree = find_tree(&InTree { tree: named.cloned() })?;
-    act_as_owner(tree.root())?;
+    act_as_owner(tree.root(), Intent::Look)?;
+    // Actions run as the one who asks: act_as_owner has seen to that.
+    let user = rustix::process::geteuid().as_raw();
     let mut rows = Vec::new();
     for (subsystem, name) in installed(&tree)? {
-        let policy = Policy::read(&tree.policy(&subsystem, &name));
+        let policy = Policy::read_in_force(&tree.policy(&subsystem, &name), user);
         let limits = policy.as_ref().map(|policy| policy.limits.clone()).unwrap_or_default();
-        let loaded = cache::load(&tree.driver(&subsystem, &name), &remotes_sandbox::engine(&limits)?);
-        let manifest = loaded.as_ref().ok().map(|(manifest, _)| manifest.clone());
-        let state = match (&loaded, &policy) {
-            (Err(error), _) => error.to_string(),
+        let looked = ready::look(&tree.driver(&subsystem, &name), &remotes_sandbox::engine(&limits)?);
+        let manifest = looked.as_ref().ok().map(|(manifest, _)| manifest.clone());
+        let state = match (&looked, &policy) {
+            (Err(error), _) => error.clone(),
             (Ok(_), Err(error)) => error.to_string(),
-            (Ok(_), Ok(_)) => "ready".to_owned(),
+            (Ok((_, code)), Ok(_)) => ["ready"].into_iter().chain(code.note()).collect::<Vec<_>>().join("; "),
         };
         rows.push(Row {
             name: format!("{subsystem}/{name}"),
@@ -44,7 +45,7 @@ pub fn run(arguments: &List, json: bool) -> Result<ExitCode> {
             contract: manifest.as_ref().map(|m| m.contract.clone()),
             actions: manifest.as_ref().map(|m| m.actions.clone()).unwrap_or_default(),
             component: manifest.map(|m| m.component),
-            ready: loaded.is_ok() && policy.is_ok(),
+            ready: looked.is_ok() && policy.is_ok(),
             state,
         });
     }

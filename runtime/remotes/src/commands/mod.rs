@@ -7,16 +7,18 @@ pub mod list;
 pub mod manual;
 mod owner;
 pub mod policy;
+mod ready;
 pub mod replay;
 pub mod tree;
 pub mod vnm;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use remotes_action::tree::{Tree, is_name};
 
-pub use owner::act_as_owner;
+pub use owner::{Intent, act_as_owner};
 
 use crate::cli::InTree;
 use crate::usage::Usage;
@@ -67,6 +69,12 @@ fn is_ours(root: &Path) -> bool {
 /// The drivers of a tree: subsystem and name.
 pub fn installed(tree: &Tree) -> Result<Vec<(String, String)>> {
     tree.drivers().with_context(|| format!("drivers of {}", tree.root().display()))
+}
+
+/// Drivers that were named by hand, each once, sorted as [`installed`] has them.
+pub fn driver_names(texts: &[String]) -> Result<Vec<(String, String)>> {
+    let names: Result<BTreeSet<_>> = texts.iter().map(|text| driver_name(text)).collect();
+    Ok(names?.into_iter().collect())
 }
 
 /// `vmm/kvm` as subsystem and driver.

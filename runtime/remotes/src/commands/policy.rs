@@ -1,10 +1,12 @@
 //! `remotes policy`: is the file valid, and what does it say?
 
 use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use remotes_action::prepare::missing;
 use remotes_action::run::journal_problem;
 use remotes_effect::policy::{GrantedNetwork, Limits, Pattern, Policy, PolicyError};
@@ -22,18 +24,19 @@ pub fn run(command: &cli::Policy, json: bool) -> Result<ExitCode> {
     match command {
         cli::Policy::Check { file } => check(file, json),
         cli::Policy::Explain { driver, tree } => {
-            let file = match Path::new(driver) {
-                path if path.is_file() || looks_like_file(driver) => path.to_owned(),
+            let (file, owner) = match Path::new(driver) {
+                path if path.is_file() || looks_like_file(driver) => (path.to_owned(), None),
                 _ => {
                     let (subsystem, name) = driver_name(driver)?;
                     let tree = find_tree(tree)?;
                     if let Some(missing) = missing(&tree, &subsystem, &name) {
                         return Err(missing.into());
                     }
-                    tree.policy(&subsystem, &name)
+                    let owner = fs::metadata(tree.root()).with_context(|| tree.root().display().to_string())?.uid();
+                    (tree.policy(&subsystem, &name), Some(owner))
                 }
             };
-            explain(&file, json)
+            explain(&file, owner, json)
         }
     }
 }
@@ -63,7 +66,8 @@ fn check(file: &Path, json: bool) -> Result<ExitCode> {
     Ok(if problem.is_none() { ExitCode::SUCCESS } else { ExitCode::from(INVALID) })
 }
 
-fn explain(file: &Path, json: bool) -> Result<ExitCode> {
+/// Says what a policy grants, and whether the actions of this user, where they are to run under it, do.
+fn explain(file: &Path, user: Option<u32>, json: bool) -> Result<ExitCode> {
     let policy = match Policy::read(file) {
         Err(error) if !matches!(error, PolicyError::Read { .. }) => {
             output::complain(&error.to_string());
@@ -74,6 +78,9 @@ fn explain(file: &Path, json: bool) -> Result<ExitCode> {
     match json {
         true => output::print_json(&policy)?,
         false => output::print(in_words(file, &policy)?)?,
+    }
+    if let Some(Err(error)) = user.map(|user| Policy::read_in_force(file, user)) {
+        output::complain(&format!("{error}; until then no action runs under it"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,7 +15,7 @@ use super::driver::{Built, build};
 use super::stock::{Stock, is_foreign};
 use super::{place, policies, programs, strays, stub, unfinished};
 use crate::cli::Install;
-use crate::commands::{driver_name, open_tree};
+use crate::commands::{Intent, act_as_owner, driver_name, driver_names, open_tree};
 use crate::output;
 use crate::usage::Usage;
 
@@ -57,7 +57,10 @@ pub fn run(arguments: &Install, json: bool) -> Result<ExitCode> {
         let policy = Tree::at(&arguments.dir).policy(&name.0, &name.1);
         built.push((name, build(&from, subsystem, driver, &policy)?));
     }
+    // Somebody may have made it while drivers were compiled, or just now. If not, it is root's from here on.
+    act_as_owner(&arguments.dir, Intent::Make)?;
     place::folder(&arguments.dir)?;
+    act_as_owner(&arguments.dir, Intent::Change)?;
     let tree = open_tree(&arguments.dir)?;
     let _lock = place::lock(tree.root())?;
     for ((subsystem, name), built) in &built {
@@ -95,7 +98,7 @@ fn shipped() -> Result<PathBuf> {
 
 fn chosen(arguments: &Install, from: &Path) -> Result<Vec<(String, String)>> {
     // Names that cannot be are wrong usage, whatever lies there.
-    arguments.drivers.iter().try_for_each(|name| driver_name(name).map(drop))?;
+    let named = driver_names(&arguments.drivers)?;
     let entries = fs::read_dir(from).with_context(|| format!("folder of drivers {}", from.display()))?;
     drop(entries);
     let mut found = Vec::new();
@@ -117,10 +120,9 @@ fn chosen(arguments: &Install, from: &Path) -> Result<Vec<(String, String)>> {
     if found.is_empty() {
         bail!("{}: there is no driver in it, no SUBSYSTEM/DRIVER/component.wasm", from.display());
     }
-    if arguments.drivers.is_empty() {
+    if named.is_empty() {
         return Ok(found);
     }
-    let named = arguments.drivers.iter().map(|name| driver_name(name)).collect::<Result<Vec<_>>>()?;
     for (subsystem, name) in &named {
         if !found.contains(&(subsystem.clone(), name.clone())) {
             let found: Vec<_> = found.iter().map(|(subsystem, name)| format!("{subsystem}/{name}")).collect();

@@ -7,7 +7,7 @@ mod policies;
 mod programs;
 mod remove;
 mod stock;
-mod strays;
+pub mod strays;
 mod stub;
 pub mod unfinished;
 mod verify;
@@ -16,21 +16,21 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::{act_as_owner, compile};
+use super::{Intent, act_as_owner, compile};
 use crate::cli;
 
 pub fn run(command: &cli::Tree, json: bool) -> Result<ExitCode> {
     match command {
         cli::Tree::Install(arguments) => {
-            act_as_owner(&arguments.dir)?;
+            act_as_owner(&arguments.dir, Intent::Make)?;
             install::run(arguments, json)
         }
         cli::Tree::Remove(arguments) => {
-            act_as_owner(&arguments.dir)?;
+            act_as_owner(&arguments.dir, Intent::Change)?;
             remove::run(arguments, json)
         }
         cli::Tree::Verify { dir } => {
-            act_as_owner(dir)?;
+            act_as_owner(dir, Intent::Look)?;
             verify::run(dir, json)
         }
     }

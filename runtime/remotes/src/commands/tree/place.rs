@@ -99,10 +99,21 @@ pub fn check(path: &Path) -> Result<()> {
         .with_context(|| format!("cannot write into {}", present.display()))
 }
 
-/// The same of all folders in which something of a driver lies: what is begun there can be brought to its end.
+/// The same of all folders in which something of a driver lies: what is begun there can be brought to its end. None of
+/// them may be a link, by which a driver goes by a second name: what is done there would be done to the other.
 pub fn check_driver(tree: &Tree, subsystem: &str, name: &str) -> Result<()> {
     let (driver, policy, actions) =
         (tree.driver(subsystem, name), tree.policy(subsystem, name), tree.actions(subsystem, name));
+    for folder in [&*actions, &*driver, folder_of(&policy)] {
+        if let Ok(target) = fs::read_link(folder) {
+            bail!(
+                "{}: it is a link to {}; expected a folder of {subsystem}/{name}'s own, since what is changed there is \
+                 the other's: remove the link first, or name the driver that it leads to",
+                folder.display(),
+                target.display()
+            );
+        }
+    }
     let bin = tree.root().join("bin");
     let above = driver.ancestors().take(3);
     above.chain([&*driver.join(KEPT), folder_of(&policy), &actions, &bin]).try_for_each(check)

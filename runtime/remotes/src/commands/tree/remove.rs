@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use remotes_action::tree::Tree;
+use remotes_action::tree::{Identity, Tree};
 use remotes_sandbox::cache::manifest::{self, Manifest};
 use serde::Serialize;
 
 use super::stock::{Stock, is_foreign};
-use super::{place, policies, programs, unfinished};
+use super::{place, policies, programs, stub, unfinished};
 use crate::cli::Remove;
-use crate::commands::{driver_name, installed, our_tree};
+use crate::commands::{driver_names, installed, our_tree};
 use crate::output;
 
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ pub fn run(arguments: &Remove, json: bool) -> Result<ExitCode> {
     }
     let chosen = match arguments.drivers.is_empty() {
         true => present.clone(),
-        false => arguments.drivers.iter().map(|name| driver_name(name)).collect::<Result<_>>()?,
+        false => driver_names(&arguments.drivers)?,
     };
     for name in &chosen {
         if !present.contains(name) {
@@ -69,8 +69,9 @@ fn bring_back(tree: &Tree, subsystem: &str, name: &str) -> Result<usize> {
     let mut back = 0;
     for action in remotes_effect::actions(subsystem) {
         let path = actions.join(action);
-        // What an upgrade of OpenNebula has put over the stub is newer than what is kept.
-        if is_foreign(&path)? {
+        // What an upgrade of OpenNebula has put over the stub is newer than what is kept, and so is another driver's.
+        let identity = Identity { subsystem: subsystem.into(), driver: name.into(), action: (*action).into() };
+        if is_foreign(&path)? || starts_another(&path, &identity)? {
             continue;
         }
         if stock.bring_back(action, &path)? {
@@ -80,6 +81,15 @@ fn bring_back(tree: &Tree, subsystem: &str, name: &str) -> Result<usize> {
         }
     }
     Ok(back)
+}
+
+/// Whether the stub at this path starts another driver.
+fn starts_another(path: &Path, identity: &Identity) -> Result<bool> {
+    match fs::read(path) {
+        Ok(content) => Ok(stub::is_anothers(&content, identity)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }
 
 /// Takes the rest of a driver away.

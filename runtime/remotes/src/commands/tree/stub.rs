@@ -25,7 +25,32 @@ pub fn text(identity: &Identity) -> String {
     )
 }
 
+/// Whether a stub, of whichever version, starts another action than this: all of them name theirs as a word of its own.
+/// One that is damaged and names none starts none.
+pub fn is_anothers(content: &[u8], identity: &Identity) -> bool {
+    let words = content.split(u8::is_ascii_whitespace).filter_map(|word| std::str::from_utf8(word).ok());
+    let names: Vec<Identity> = words.filter_map(|word| word.parse().ok()).collect();
+    !names.is_empty() && !names.contains(identity)
+}
+
 /// Whether a file's content is the stub that this version lays for the action.
 pub fn is_stub(content: &[u8], identity: &Identity) -> bool {
     content == text(identity).as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_actions_stub_is_known_in_every_version() {
+        let identity = |name: &str| name.parse::<Identity>().unwrap();
+        let (own, other) = (identity("vmm/kvm/deploy"), identity("vmm/kvm2/deploy"));
+        let first = format!("#!/bin/sh\n{STUB}\nexec \"${{a%/*}}/../../bin/remotes-action\" {own} \"$@\"\n");
+        for stub in [text(&own), first] {
+            assert!(!is_anothers(stub.as_bytes(), &own) && is_anothers(stub.as_bytes(), &other), "{stub}");
+        }
+        let damaged = format!("#!/bin/sh\n{STUB}\nexec");
+        assert!(!is_anothers(damaged.as_bytes(), &own));
+    }
 }

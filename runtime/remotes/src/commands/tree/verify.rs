@@ -14,8 +14,9 @@ use remotes_sandbox::cache;
 use remotes_sandbox::compile::LARGEST;
 use serde::Serialize;
 
+use super::stock::is_foreign;
 use super::{place, programs, strays, stub};
-use crate::commands::{installed, open_tree};
+use crate::commands::{installed, open_tree, ready};
 use crate::output;
 
 #[derive(Serialize)]
@@ -109,7 +110,7 @@ fn driver(tree: &Tree, subsystem: &str, name: &str, owner: u32) -> Result<Option
     let policy = Policy::read(&policy_file);
     let limits = policy.as_ref().map(|policy| policy.limits.clone()).unwrap_or_default();
     let engine = remotes_sandbox::engine(&limits).map_err(|error| error.to_string())?;
-    let (manifest, _) = cache::load(&folder, &engine).map_err(|error| error.to_string())?;
+    let (manifest, code) = ready::look(&folder, &engine)?;
     cache::component(&folder, LARGEST as u64).map_err(|error| error.to_string())?;
     let policy = policy.map_err(|error| error.to_string())?;
     for path in [&policy_file, policy_file.parent().unwrap_or(&policy_file), &actions] {
@@ -120,14 +121,19 @@ fn driver(tree: &Tree, subsystem: &str, name: &str, owner: u32) -> Result<Option
     let mut problems = Vec::new();
     // An upgrade of OpenNebula puts its own over all of them.
     let mut others = Vec::new();
-    for action in &manifest.actions {
-        let identity = Identity { subsystem: subsystem.into(), driver: name.into(), action: action.clone() };
+    for action in remotes_effect::actions(subsystem) {
+        let identity = Identity { subsystem: subsystem.into(), driver: name.into(), action: (*action).into() };
         let path = actions.join(action);
+        let implemented = manifest.actions.iter().any(|own| own == action);
+        // Where the driver lacks an action, the stock driver's stays.
+        if !implemented && is_foreign(&path).map_err(|error| format!("{error:#}"))? {
+            continue;
+        }
         match fs::read(&path) {
             Ok(content) if stub::is_stub(&content, &identity) => {
                 problems.extend(executable(&path, owner).map(|problem| format!("{identity}: {problem}")));
             }
-            Ok(_) => others.push(action.as_str()),
+            Ok(_) => others.push(*action),
             Err(error) => problems.push(format!("{identity}: {error}; install the driver again")),
         }
     }
@@ -138,7 +144,11 @@ fn driver(tree: &Tree, subsystem: &str, name: &str, owner: u32) -> Result<Option
             .push(format!("{} are not the stubs that were installed; install the driver again", others.join(", "))),
     }
     match problems.is_empty() {
-        true => Ok(journal_problem(&policy)),
+        true => {
+            let notes: Vec<String> =
+                code.note().map(str::to_owned).into_iter().chain(journal_problem(&policy)).collect();
+            Ok((!notes.is_empty()).then(|| notes.join("; ")))
+        }
         false => Err(problems.join("; ")),
     }
 }
