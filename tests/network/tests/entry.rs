@@ -43,11 +43,21 @@ fn an_action_that_builds_nothing_leaves_the_entry() {
         Machine::new(7, "fw").plug();
     };
     post("one of two taps is missing", false, only_the_first, two.document());
+    // Of a machine that has its rules, a mark names what the action is about.
+    let with_rules = |grounds: &mut Grounds| {
+        let machine = Machine::new(7, "fw");
+        grounds.domain(&machine.domain());
+        machine.plug();
+        machine.act(grounds, "post");
+        for tool in ["iptables", "ip6tables"] {
+            sh(&format!("{tool} -D FORWARD 1; {tool} -D opennebula -j ACCEPT"));
+        }
+    };
     let template = "<NIC><NIC_ID>4</NIC_ID><VN_MAD>bridge</VN_MAD><ATTACH>YES</ATTACH></NIC>".to_owned();
-    post("another driver's interface", true, |_| (), Machine { template, ..one.clone() }.document());
+    post("another driver's interface", true, with_rules, Machine { template, ..one.clone() }.document());
     let template =
         "<NIC_ALIAS><NIC_ID>4</NIC_ID><PARENT_ID>0</PARENT_ID><IP>10.0.0.9</IP><ATTACH>YES</ATTACH></NIC_ALIAS>";
-    post("an alias", true, |_| (), Machine { template: template.to_owned(), ..one }.document());
+    post("an alias", true, with_rules, Machine { template: template.to_owned(), ..one }.document());
 }
 
 /// As with a rule that cannot be, the machine is closed.

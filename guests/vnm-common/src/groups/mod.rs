@@ -7,6 +7,7 @@
 mod chains;
 mod cidr;
 mod rules;
+mod scope;
 
 use remotes_sdk::iptables::{
     AddressSet, Chain, Change, Condition, Family, Physdev, PlacedRule, Position, Rule, Table, TableChange, Target,
@@ -18,6 +19,8 @@ use remotes_sdk::{Failure, clock, error, iptables, links, locks};
 use crate::settings::Settings;
 use crate::taps::Taps;
 use chains::{Interface, base, removal, spoofing_set};
+
+pub use scope::Scope;
 
 /// The chain that all interfaces' chains are called from.
 const ENTRY: &str = "opennebula";
@@ -38,46 +41,6 @@ pub enum Mode {
     Routed,
 }
 
-/// Which interfaces an action is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// the one that is being attached or detached, or else all
-    Attached,
-    /// all, whatever is marked
-    All,
-}
-
-impl Scope {
-    fn holds(self, vm: &Vm, nic: &Nic) -> bool {
-        match (self, vm.attached()) {
-            // A PCI device has no rules that could be meant.
-            (Self::All, _) | (_, None | Some(Attached::Pci(_))) => true,
-            (_, Some(Attached::Nic(id) | Attached::Alias(id))) => nic.id == id,
-        }
-    }
-
-    fn nics<'a>(self, vm: &'a Vm, driver: &'a str) -> Vec<&'a Nic> {
-        vm.nics_of(driver).filter(|nic| self.holds(vm, nic)).collect()
-    }
-
-    /// The interfaces that have rules of an address family only with the aliases in scope: without these, nothing
-    /// leads to their chains of that family.
-    fn completed<'a>(self, vm: &'a Vm, driver: &'a str) -> Vec<&'a Nic> {
-        let scope = self.aliases(vm);
-        let is_in_scope = |alias: &Nic| scope.iter().any(|other| other.id == alias.id);
-        let is_completed = |nic: &&Nic| {
-            let (new, known): (Vec<&Nic>, Vec<&Nic>) = vm.aliases_of(nic).partition(|alias| is_in_scope(alias));
-            let has = |nics: &[&Nic], at: usize| nics.iter().any(|nic| !addresses(nic)[at].1.is_empty());
-            [0, 1].into_iter().any(|at| has(&new, at) && !has(&[*nic], at) && !has(&known, at))
-        };
-        vm.nics_of(driver).filter(is_completed).collect()
-    }
-
-    fn aliases(self, vm: &Vm) -> Vec<&Nic> {
-        vm.aliases.iter().filter(|alias| self.holds(vm, alias)).collect()
-    }
-}
-
 fn table(family: Family, changes: Vec<Change>) -> TableChange {
     TableChange { family, table: Table::Filter, changes }
 }
@@ -92,10 +55,7 @@ fn only([ipv4, ipv6]: [Vec<Change>; 2]) -> Transaction {
 /// Puts the rules of a driver's interfaces in force.
 pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str) -> Result<(), Failure> {
     locks::acquire(LOCK)?;
-    let mut nics = scope.nics(vm, driver);
-    if mode == Mode::Routed && nics.is_empty() {
-        nics = scope.completed(vm, driver);
-    }
+    let nics = scope.to_build(vm, driver, mode)?;
     if !nics.is_empty() {
         match named(vm, &nics, mode, deploy_id) {
             Ok(named) => build(vm, &named, mode, &Settings::default())?,
