@@ -8,6 +8,7 @@ pub mod functions;
 pub mod groups;
 pub mod hooks;
 pub mod host;
+pub mod names;
 pub mod proxies;
 pub mod settings;
 pub mod switch;
