@@ -78,3 +78,42 @@ fn a_setting_that_is_no_number_closes_the_machine() {
         }
     });
 }
+
+/// What leads bridged packets to the chains leads no others there.
+#[test]
+fn routed_packets_meet_the_chains_whoever_came_first() {
+    const BRIDGED: &str = "-A FORWARD -m physdev --physdev-is-bridged -j opennebula\n";
+    const ALL: &str = "-A FORWARD -j opennebula\n";
+    for by in By::ALL {
+        for (drivers, expected) in [
+            (["fw", "nodeport"], [BRIDGED, ALL].concat()),
+            (["nodeport", "fw"], ALL.to_owned()),
+            (["vxlan", "elastic"], [BRIDGED, ALL].concat()),
+        ] {
+            isolated(move || {
+                sh("ip link add br0 type bridge; ip addr add 10.0.0.250/24 dev br0; ip link set br0 up");
+                let mut grounds = Grounds::by(by);
+                let machines = [7, 8].into_iter().zip(drivers).map(|(id, driver)| Machine::new(id, driver));
+                let machines: Vec<Machine> = machines.collect();
+                for machine in &machines {
+                    machine.plug();
+                    grounds.domain(&machine.domain());
+                }
+                for _ in 0..2 {
+                    for (machine, driver) in machines.iter().zip(drivers) {
+                        machine.act(&mut grounds, if driver == "elastic" { "remote_post" } else { "post" });
+                    }
+                }
+                let now = State::now();
+                for rules in [&now.iptables, &now.ip6tables] {
+                    let forward: String = rules
+                        .lines()
+                        .filter(|line| line.starts_with("-A FORWARD "))
+                        .map(|line| format!("{line}\n"))
+                        .collect();
+                    assert_eq!(forward, expected, "{by:?}: {drivers:?}\n{rules}");
+                }
+            });
+        }
+    }
+}

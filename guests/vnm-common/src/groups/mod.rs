@@ -131,17 +131,22 @@ fn transaction(interfaces: &[Interface<'_>], mode: Mode) -> Result<Transaction, 
     Ok(Transaction { sets, tables: vec![table(Family::Ipv4, ipv4), table(Family::Ipv6, ipv6)], obsolete_sets })
 }
 
-/// The chain that interfaces' chains are called from. The first driver on a host decides how it is
-/// called itself.
+/// The chain that interfaces' chains are called from, and what leads there. What leads all packets there leads bridged
+/// ones as well, but not the other way round: routed ones need the call without a condition, whoever came first.
 fn entry(mode: Mode) -> Vec<Change> {
     let accept = Rule { conditions: vec![], target: Target::Accept };
     let bridged = Condition::Physdev(Physdev { input: None, output: None, bridged: true });
-    let conditions = if mode == Mode::Bridged { vec![bridged] } else { vec![] };
-    let call = Rule { conditions, target: Target::Jump(ENTRY.to_owned()) };
+    let call = |conditions| {
+        let rule = Rule { conditions, target: Target::Jump(ENTRY.to_owned()) };
+        PlacedRule { chain: "FORWARD".to_owned(), rule, position: Position::Last }
+    };
     vec![
         Change::EnsureChain(Chain { name: ENTRY.to_owned(), rules: vec![accept.clone()] }),
         Change::EnsureRule(PlacedRule { chain: ENTRY.to_owned(), rule: accept, position: Position::Last }),
-        Change::EnsureJump(PlacedRule { chain: "FORWARD".to_owned(), rule: call, position: Position::Last }),
+        match mode {
+            Mode::Bridged => Change::EnsureJump(call(vec![bridged])),
+            Mode::Routed => Change::EnsureRule(call(vec![])),
+        },
     ]
 }
 
