@@ -74,6 +74,17 @@ impl<'a> Taps<'a> {
         }
     }
 
+    /// The names that the tap of an interface may have where it is not known: those of its address, or else the one
+    /// that it would be given. No template makes another machine's name one of its own.
+    pub fn possible(&self, nic: &Nic) -> Vec<String> {
+        let of_address = self.of_address(nic);
+        if !of_address.is_empty() {
+            return of_address.into_iter().map(str::to_owned).collect();
+        }
+        let target = nic.target.clone().filter(|target| !names::is_of_another(target, self.vm, nic));
+        vec![target.unwrap_or_else(|| names::own(self.vm, nic))]
+    }
+
     /// The tap of an interface that must have one.
     pub fn require(&self, nic: &Nic) -> Result<String, Failure> {
         self.of(nic).ok_or_else(|| match &self.of_address(nic)[..] {

@@ -14,7 +14,7 @@ use remotes_sdk::iptables::{
     Transaction,
 };
 use remotes_sdk::network::{Attached, Direction, GroupRule, Nic, Vm};
-use remotes_sdk::{Failure, clock, error, iptables, links, locks};
+use remotes_sdk::{Failure, clock, error, iptables, links, locks, warning};
 
 use crate::settings::Settings;
 use crate::taps::Taps;
@@ -57,16 +57,7 @@ pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str
     locks::acquire(LOCK)?;
     let nics = scope.to_build(vm, driver, mode)?;
     if !nics.is_empty() {
-        match named(vm, &nics, mode, deploy_id) {
-            Ok(named) => build(vm, &named, mode, &Settings::default())?,
-            // The host's own part does not depend on any machine.
-            Err(failure) => {
-                if let Err(other) = iptables::apply(&only([entry(mode), entry(mode)])) {
-                    error!("chain {ENTRY} is not there either: {}", other.message);
-                }
-                return Err(failure);
-            }
-        }
+        build_all(vm, &nics, mode, deploy_id)?;
     }
     let rebuilt = |alias: &Nic| nics.iter().any(|nic| vm.aliases_of(nic).any(|its| its.id == alias.id));
     let aliases: Vec<&Nic> = scope.aliases(vm).into_iter().filter(|alias| !rebuilt(alias)).collect();
@@ -74,14 +65,58 @@ pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str
     add_aliases(vm, &aliases, mode, &entry)
 }
 
-/// The interfaces with their taps, which are there.
-fn named<'a>(vm: &Vm, nics: &[&'a Nic], mode: Mode, deploy_id: &str) -> Result<Vec<(&'a Nic, String)>, Failure> {
+/// Makes the rules of all interfaces whose taps are known, and closes the others. The action fails where one is not
+/// known, or not there; but not every caller looks at that, and no interface may be open for it.
+fn build_all(vm: &Vm, nics: &[&Nic], mode: Mode, deploy_id: &str) -> Result<(), Failure> {
     let taps = Taps::find(vm, deploy_id);
-    let named = nics.iter().map(|nic| Ok((*nic, taps.require(nic)?))).collect::<Result<Vec<_>, Failure>>()?;
-    if mode == Mode::Bridged {
-        wait_for(named.iter().map(|(_, tap)| tap.as_str()))?;
+    let (mut known, mut unknown) = (Vec::new(), None);
+    for nic in nics {
+        match taps.require(nic) {
+            Ok(tap) => known.push((*nic, tap)),
+            Err(failure) => {
+                close(vm, nic, &taps.possible(nic), mode);
+                unknown.get_or_insert(failure);
+            }
+        }
     }
-    Ok(named)
+    let built = match known.is_empty() {
+        true => Ok(()),
+        false => build(vm, &known, mode, &Settings::default()),
+    };
+    match (unknown, built) {
+        (None, built) => built?,
+        (Some(failure), built) => {
+            if let Err(other) = built {
+                error!("{}", other.message);
+            }
+            return Err(failure);
+        }
+    }
+    match mode {
+        Mode::Bridged => wait_for(known.iter().map(|(_, tap)| tap.as_str())),
+        Mode::Routed => Ok(()),
+    }
+}
+
+/// Drops everything of an interface under the names that its tap may have, unless it has rules: those stay.
+fn close(vm: &Vm, nic: &Nic, names: &[String], mode: Mode) {
+    for tap in names {
+        let interface = Interface { vm, nic, groups: &[], ids: &[], tap, mode, most_members: None };
+        let closed = [Family::Ipv4, Family::Ipv6].map(|family| [entry(mode), interface.closed(family)].concat());
+        match iptables::apply(&only(closed)) {
+            Ok(()) => warning!(
+                "NIC {}: unless it has rules, it is closed as {tap} until `post` or `update_sg` succeeds",
+                nic.id
+            ),
+            Err(failure) => {
+                error!("NIC {}: it is not closed as {tap}: {}", nic.id, failure.message);
+                // The host's own part does not depend on any machine.
+                if let Err(other) = iptables::apply(&only([entry(mode), entry(mode)])) {
+                    error!("chain {ENTRY} is not there either: {}", other.message);
+                }
+            }
+        }
+    }
 }
 
 fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> Result<(), Failure> {
@@ -105,16 +140,8 @@ fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> R
     }
     let built = refused.map_or_else(|| transaction(&interfaces, mode), Err);
     let built = built.and_then(|transaction| iptables::apply(&transaction));
-    built.inspect_err(|_| {
-        // What had rules keeps them; what had none is closed.
-        let closed = [Family::Ipv4, Family::Ipv6].map(|family| {
-            let closed = interfaces.iter().flat_map(|interface| interface.closed(family));
-            entry(mode).into_iter().chain(closed).collect()
-        });
-        if let Err(failure) = iptables::apply(&only(closed)) {
-            error!("the interfaces cannot be closed either: {}", failure.message);
-        }
-    })
+    // What had rules keeps them; what had none is closed, each by itself: one may be what cannot be changed.
+    built.inspect_err(|_| nics.iter().for_each(|(nic, tap)| close(vm, nic, std::slice::from_ref(tap), mode)))
 }
 
 fn transaction(interfaces: &[Interface<'_>], mode: Mode) -> Result<Transaction, Failure> {
