@@ -52,9 +52,14 @@ fn only([ipv4, ipv6]: [Vec<Change>; 2]) -> Transaction {
     Transaction { sets: Vec::new(), tables, obsolete_sets: Vec::new() }
 }
 
+/// Waits for other actions that change rules, and keeps those off that come until this one ends.
+pub fn lock() -> Result<(), Failure> {
+    locks::acquire(LOCK)
+}
+
 /// Puts the rules of a driver's interfaces in force.
 pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str) -> Result<(), Failure> {
-    locks::acquire(LOCK)?;
+    lock()?;
     let nics = scope.to_build(vm, driver, mode)?;
     if !nics.is_empty() {
         build_all(vm, &nics, mode, deploy_id)?;
@@ -219,7 +224,7 @@ pub fn deactivate(vm: &Vm, driver: &str, mode: Mode) -> Result<(), Failure> {
     if nics.is_empty() && aliases.is_empty() {
         return Ok(());
     }
-    locks::acquire(LOCK)?;
+    lock()?;
     aliases.into_iter().try_for_each(|alias| remove_alias(vm, alias, mode))?;
     if nics.is_empty() {
         return Ok(());
