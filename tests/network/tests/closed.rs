@@ -4,6 +4,7 @@
 use remotes_effect::vnm::Call;
 use remotes_network_tests::scene::Machine;
 use remotes_network_tests::{By, Grounds, Outcome, State, assert_state, isolated, mac, sh};
+use remotes_simulation::Network;
 
 fn host(by: By) -> Grounds {
     sh("ip link add br0 type bridge; ip link set br0 up");
@@ -195,5 +196,19 @@ fn a_tap_that_is_not_granted_opens_no_other() {
         );
         assert!(failure(outcome).contains("port web0: granted are one-*"));
         assert_closed(&State::now(), "one-7-1", 1);
+    });
+}
+
+/// Which the first step of the action needs as well.
+#[test]
+fn a_tap_that_is_needed_for_vlans_is_closed_as_well() {
+    isolated(|| {
+        let mut grounds = host(By::Own);
+        let network = Network::default().link("eth1", "", None).link("br0", "bridge", None);
+        grounds.simulate_links(network.link("eth1.5", "vlan", Some("br0")));
+        let more = "<PHYDEV>eth1</PHYDEV><VLAN_ID>5</VLAN_ID><CVLANS>7</CVLANS>".to_owned();
+        let machine = Machine { more, ..Machine::new(7, "802.1Q") };
+        assert_eq!(failure(grounds.call("802.1Q", machine.call("post"))), unknown(0));
+        assert_closed(&State::now(), "one-7-0", 0);
     });
 }
