@@ -28,6 +28,10 @@ const ENTRY: &str = "opennebula";
 /// The lock that all drivers with security groups share.
 const LOCK: &str = "vnmmad::sgdriver";
 
+/// The setting that has outbound rules hold for what the host routes as well. Without it they do not, as with the stock
+/// drivers.
+const ROUTED_FILTER: &str = "routed_outbound_filter";
+
 /// How long a tap may take to appear, in milliseconds.
 const PATIENCE: u64 = 3000;
 const STEP: u64 = 100;
@@ -74,19 +78,20 @@ pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str
 /// known, or not there; but not every caller looks at that, and no interface may be open for it.
 fn build_all(vm: &Vm, nics: &[&Nic], mode: Mode, deploy_id: &str) -> Result<(), Failure> {
     let taps = Taps::find(vm, deploy_id);
+    let settings = Settings::default();
     let (mut known, mut unknown) = (Vec::new(), None);
     for nic in nics {
         match taps.require(nic) {
             Ok(tap) => known.push((*nic, tap)),
             Err(failure) => {
-                close(vm, nic, &taps.possible(nic), mode);
+                close(vm, nic, &taps.possible(nic), mode, &settings);
                 unknown.get_or_insert(failure);
             }
         }
     }
     let built = match known.is_empty() {
         true => Ok(()),
-        false => build(vm, &known, mode, &Settings::default()),
+        false => build(vm, &known, mode, &settings),
     };
     match (unknown, built) {
         (None, built) => built?,
@@ -104,9 +109,11 @@ fn build_all(vm: &Vm, nics: &[&Nic], mode: Mode, deploy_id: &str) -> Result<(), 
 }
 
 /// Drops everything of an interface under the names that its tap may have, unless it has rules: those stay.
-fn close(vm: &Vm, nic: &Nic, names: &[String], mode: Mode) {
+fn close(vm: &Vm, nic: &Nic, names: &[String], mode: Mode, settings: &Settings) {
+    // Where nobody knows what is wanted, nothing passes.
+    let filters_routed = settings.is_asked_for(nic, ROUTED_FILTER).unwrap_or(true);
     for tap in names {
-        let interface = Interface { vm, nic, groups: &[], ids: &[], tap, mode, most_members: None };
+        let interface = Interface { vm, nic, groups: &[], ids: &[], tap, mode, most_members: None, filters_routed };
         let closed = [Family::Ipv4, Family::Ipv6].map(|family| [entry(mode), interface.closed(family)].concat());
         match iptables::apply(&only(closed)) {
             Ok(()) => warning!(
@@ -141,12 +148,16 @@ fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> R
             refused.get_or_insert(failure);
             None
         });
-        interfaces.push(Interface { vm, nic, groups, ids, tap, mode, most_members });
+        let filters_routed = settings.is_asked_for(nic, ROUTED_FILTER).unwrap_or_else(|failure| {
+            refused.get_or_insert(failure);
+            true
+        });
+        interfaces.push(Interface { vm, nic, groups, ids, tap, mode, most_members, filters_routed });
     }
     let built = refused.map_or_else(|| transaction(&interfaces, mode), Err);
     let built = built.and_then(|transaction| iptables::apply(&transaction));
     // What had rules keeps them; what had none is closed, each by itself: one may be what cannot be changed.
-    built.inspect_err(|_| nics.iter().for_each(|(nic, tap)| close(vm, nic, std::slice::from_ref(tap), mode)))
+    built.inspect_err(|_| nics.iter().for_each(|(nic, tap)| close(vm, nic, std::slice::from_ref(tap), mode, settings)))
 }
 
 fn transaction(interfaces: &[Interface<'_>], mode: Mode) -> Result<Transaction, Failure> {
