@@ -8,7 +8,7 @@ use vnm_common::device::{self, Device};
 use vnm_common::groups::{self, Mode, Scope};
 use vnm_common::host::{Host, bridge_of};
 use vnm_common::trunk::{self, Trunk};
-use vnm_common::{bandwidth, functions, hooks, silent, update};
+use vnm_common::{bandwidth, functions, hooks, silent, then, update};
 
 pub use vlan::Vlan;
 
@@ -23,9 +23,9 @@ impl Vnm for Vlan {
 
     fn post(vm: String, deploy_id: String, host: String) -> Result<String, Failure> {
         let machine = Vm::parse(&vm)?;
-        trunk::filter(&machine, Self::DRIVER, Self::LOCK, &deploy_id, Trunk::customers, device::name)?;
-        functions::post(&machine, Self::DRIVER)?;
-        groups::activate(&machine, Self::DRIVER, Mode::Bridged, Scope::Attached, &deploy_id)?;
+        let set_up = trunk::filter(&machine, Self::DRIVER, Self::LOCK, &deploy_id, Trunk::customers, device::name)
+            .and_then(|()| functions::post(&machine, Self::DRIVER).map(drop));
+        then(set_up, groups::activate(&machine, Self::DRIVER, Mode::Bridged, Scope::Attached, &deploy_id))?;
         silent(hooks::run("post", &[&deploy_id, &host], &vm))
     }
 

@@ -119,7 +119,10 @@ pub fn clean<D: Device>(vm: &Vm) -> Result<(), Failure> {
             continue;
         }
         // The bridge goes first: as long as it is there, the device may get a guest.
-        if host.remove_unused(bridge, uplinks)? && nic.phydev.as_deref() != Some(&device) {
+        let is_removed = host.remove_unused(bridge, uplinks)?;
+        // Another network of the same device may have it on its bridge.
+        let is_elsewhere = host.link(&device).and_then(|link| link.master.as_deref()).is_some_and(|it| it != bridge);
+        if is_removed && !is_elsewhere && nic.phydev.as_deref() != Some(&device) {
             links::remove(&device)?;
         }
     }

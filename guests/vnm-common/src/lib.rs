@@ -8,6 +8,7 @@ pub mod functions;
 pub mod groups;
 pub mod hooks;
 pub mod host;
+pub mod names;
 pub mod proxies;
 pub mod settings;
 pub mod switch;
@@ -16,8 +17,8 @@ pub mod trunk;
 pub mod vlans;
 pub mod vxlan;
 
-use remotes_sdk::Failure;
 use remotes_sdk::network::{Attached, Nic, Vm};
+use remotes_sdk::{Failure, error};
 
 /// The interfaces of a driver that an action is about: all of them, or the one that is being attached or
 /// detached; none where that is something else.
@@ -40,6 +41,14 @@ pub fn update(vm: &Vm) -> Result<&std::collections::BTreeMap<String, String>, Fa
     vm.update.as_ref().ok_or_else(|| {
         Failure::invalid("the document of the virtual machine has no TEMPLATE/VNET_UPDATE: what changed is not known")
     })
+}
+
+/// What an action has done before it made rules, and what became of these: they are made whatever failed before.
+pub fn then(before: Result<(), Failure>, rules: Result<(), Failure>) -> Result<(), Failure> {
+    if let (Err(_), Err(failure)) = (&before, &rules) {
+        error!("{}", failure.message);
+    }
+    before.and(rules)
 }
 
 /// The answer of an action that has nothing to say.

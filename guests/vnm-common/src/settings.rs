@@ -75,6 +75,12 @@ impl Settings {
         Ok(self.of(nic, key)?.is_some_and(|value| !is_false(&value)))
     }
 
+    /// Whether a value is true in the file, or for one interface: what the file asks for, nobody who can write an
+    /// interface's attributes takes back.
+    pub fn is_asked_for(&self, nic: &Nic, key: &str) -> Result<bool, Failure> {
+        Ok(self.file(key)?.is_some_and(|value| !is_false(&value)) || self.is(nic, key)?)
+    }
+
     /// A number for one interface; none where it is unset.
     pub fn number(&self, nic: &Nic, key: &str) -> Result<Option<u32>, Failure> {
         let Some(value) = self.of(nic, key)? else { return Ok(None) };
@@ -146,13 +152,14 @@ impl Settings {
 }
 
 fn is_ours(key: &str) -> bool {
-    const OTHERS: [&str; 11] = [
+    const OTHERS: [&str; 12] = [
         "vxlan_mode",
         "vxlan_tep",
         "ip_bridge_conf",
         "bridge_conf",
         "ovs_bridge_conf",
         "ovs_vlan_access",
+        "routed_outbound_filter",
         "ip_link_conf",
         "tproxy",
         "tproxy_debug_level",

@@ -3,7 +3,7 @@
 use remotes_sdk::network::Vm;
 use remotes_sdk::{Failure, Vnm};
 use vnm_common::groups::{self, Mode, Scope};
-use vnm_common::{bandwidth, bridge, functions, hooks, silent};
+use vnm_common::{bandwidth, bridge, functions, hooks, silent, then};
 
 const DRIVER: &str = "fw";
 
@@ -21,8 +21,8 @@ impl Vnm for Fw {
 
     fn post(vm: String, deploy_id: String, host: String) -> Result<String, Failure> {
         let machine = Vm::parse(&vm)?;
-        functions::post(&machine, DRIVER)?;
-        groups::activate(&machine, DRIVER, Mode::Bridged, Scope::Attached, &deploy_id)?;
+        let set_up = functions::post(&machine, DRIVER).map(drop);
+        then(set_up, groups::activate(&machine, DRIVER, Mode::Bridged, Scope::Attached, &deploy_id))?;
         silent(hooks::run("post", &[&deploy_id, &host], &vm))
     }
 

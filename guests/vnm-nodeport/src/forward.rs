@@ -7,6 +7,8 @@ use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::{Failure, error, iptables, links, warning};
 use vnm_common::concerned;
 
+use crate::guests;
+
 /// What one interface needs.
 #[derive(Debug, Clone, PartialEq)]
 struct Forward {
@@ -43,7 +45,7 @@ pub fn close(vm: &Vm, driver: &str) {
     // Each may have been attached by itself.
     for nic in known(vm, driver).0 {
         let failures = match Forward::read(nic) {
-            Ok(forward) => forward.close(),
+            Ok(forward) => forward.close(guests::others_on(vm, driver, &forward.bridge)),
             Err(failure) => vec![failure],
         };
         failures
@@ -81,15 +83,20 @@ impl Forward {
         self.apply(changes.into_iter().chain([Change::AddRule(redirect), Change::AddRule(masquerade)]).collect())
     }
 
-    /// Closes them, each step whatever became of those before. What is not there is fine.
-    fn close(&self) -> Vec<Failure> {
-        let proxy = self.gateway.as_ref().map(|gateway| links::remove_proxy(gateway, &self.bridge));
+    /// Closes them, each step whatever became of those before. What is not there is fine. The gateway is that of all
+    /// machines on the bridge: it is answered for while there are others, or while that is not known.
+    fn close(&self, others: Result<bool, Failure>) -> Vec<Failure> {
+        let proxy = match (&self.gateway, others) {
+            (Some(gateway), Ok(false)) => links::remove_proxy(gateway, &self.bridge),
+            (Some(_), others) => others.map(drop),
+            (None, _) => Ok(()),
+        };
         let steps = [
-            Some(links::remove_route(&self.address, &self.bridge)),
+            links::remove_route(&self.address, &self.bridge),
             proxy,
-            Some(self.apply(self.rules().map(Change::RemoveRule).to_vec())),
+            self.apply(self.rules().map(Change::RemoveRule).to_vec()),
         ];
-        steps.into_iter().flatten().filter_map(Result::err).collect()
+        steps.into_iter().filter_map(Result::err).collect()
     }
 
     fn rules(&self) -> [PlacedRule; 2] {

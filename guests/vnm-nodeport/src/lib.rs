@@ -2,6 +2,7 @@
 //! security groups.
 
 mod forward;
+mod guests;
 
 use remotes_sdk::network::Vm;
 use remotes_sdk::{Failure, Vnm};

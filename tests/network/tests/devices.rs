@@ -168,3 +168,41 @@ fn a_link_that_a_network_has_no_more_is_released() {
         });
     }
 }
+
+/// The bridge that a link is a port of, `-` where it is none, nothing where there is no such link.
+fn master(grounds: &mut Grounds, is_simulated: bool, name: &str) -> String {
+    let master = match is_simulated {
+        true => grounds.simulated().links.iter().find(|link| link.name == name).map(|link| link.master.clone()),
+        false => State::now().links.get(name).map(|link| link["master"].as_str().map(str::to_owned)),
+    };
+    master.map(|master| master.unwrap_or_else(|| "-".to_owned())).unwrap_or_default()
+}
+
+/// Two networks of one device have it on the bridge that asked last. Who goes from the other one leaves it there.
+#[test]
+fn a_device_on_another_bridge_stays() {
+    for (driver, is_simulated) in [("vxlan", false), ("802.1Q", true)] {
+        for by in By::ALL {
+            isolated(move || {
+                sh("ip link add eth1 type veth peer name eth1p; ip link set eth1 up");
+                let mut grounds = Grounds::by(by);
+                if is_simulated {
+                    grounds.simulate_links(Network::default().link("eth1", "", None));
+                }
+                let more = "<PHYDEV>eth1</PHYDEV><VLAN_ID>77</VLAN_ID>".to_owned();
+                let first = Machine { more, ..Machine::new(7, driver) };
+                let second = Machine { id: 8, bridge: "br1", ..first.clone() };
+                first.act(&mut grounds, "pre");
+                second.act(&mut grounds, "pre");
+                let mut master = |name| self::master(&mut grounds, is_simulated, name);
+                assert_eq!([master("eth1.77"), master("br0")], ["br1", "-"], "{driver}");
+                first.act(&mut grounds, "clean");
+                let mut master = |name| self::master(&mut grounds, is_simulated, name);
+                assert_eq!([master("eth1.77"), master("br0")], ["br1", ""], "{driver} {by:?}");
+                second.act(&mut grounds, "clean");
+                let mut master = |name| self::master(&mut grounds, is_simulated, name);
+                assert_eq!([master("eth1.77"), master("br1")], ["", ""], "{driver} {by:?}");
+            });
+        }
+    }
+}

@@ -43,11 +43,21 @@ fn an_action_that_builds_nothing_leaves_the_entry() {
         Machine::new(7, "fw").plug();
     };
     post("one of two taps is missing", false, only_the_first, two.document());
+    // Of a machine that has its rules, a mark names what the action is about.
+    let with_rules = |grounds: &mut Grounds| {
+        let machine = Machine::new(7, "fw");
+        grounds.domain(&machine.domain());
+        machine.plug();
+        machine.act(grounds, "post");
+        for tool in ["iptables", "ip6tables"] {
+            sh(&format!("{tool} -D FORWARD 1; {tool} -D opennebula -j ACCEPT"));
+        }
+    };
     let template = "<NIC><NIC_ID>4</NIC_ID><VN_MAD>bridge</VN_MAD><ATTACH>YES</ATTACH></NIC>".to_owned();
-    post("another driver's interface", true, |_| (), Machine { template, ..one.clone() }.document());
+    post("another driver's interface", true, with_rules, Machine { template, ..one.clone() }.document());
     let template =
         "<NIC_ALIAS><NIC_ID>4</NIC_ID><PARENT_ID>0</PARENT_ID><IP>10.0.0.9</IP><ATTACH>YES</ATTACH></NIC_ALIAS>";
-    post("an alias", true, |_| (), Machine { template: template.to_owned(), ..one }.document());
+    post("an alias", true, with_rules, Machine { template: template.to_owned(), ..one }.document());
 }
 
 /// As with a rule that cannot be, the machine is closed.
@@ -67,4 +77,43 @@ fn a_setting_that_is_no_number_closes_the_machine() {
             assert!(rules.contains("-A one-7-0-i -j DROP\n-A one-7-0-o -j DROP\n"), "{rules}");
         }
     });
+}
+
+/// What leads bridged packets to the chains leads no others there.
+#[test]
+fn routed_packets_meet_the_chains_whoever_came_first() {
+    const BRIDGED: &str = "-A FORWARD -m physdev --physdev-is-bridged -j opennebula\n";
+    const ALL: &str = "-A FORWARD -j opennebula\n";
+    for by in By::ALL {
+        for (drivers, expected) in [
+            (["fw", "nodeport"], [BRIDGED, ALL].concat()),
+            (["nodeport", "fw"], ALL.to_owned()),
+            (["vxlan", "elastic"], [BRIDGED, ALL].concat()),
+        ] {
+            isolated(move || {
+                sh("ip link add br0 type bridge; ip addr add 10.0.0.250/24 dev br0; ip link set br0 up");
+                let mut grounds = Grounds::by(by);
+                let machines = [7, 8].into_iter().zip(drivers).map(|(id, driver)| Machine::new(id, driver));
+                let machines: Vec<Machine> = machines.collect();
+                for machine in &machines {
+                    machine.plug();
+                    grounds.domain(&machine.domain());
+                }
+                for _ in 0..2 {
+                    for (machine, driver) in machines.iter().zip(drivers) {
+                        machine.act(&mut grounds, if driver == "elastic" { "remote_post" } else { "post" });
+                    }
+                }
+                let now = State::now();
+                for rules in [&now.iptables, &now.ip6tables] {
+                    let forward: String = rules
+                        .lines()
+                        .filter(|line| line.starts_with("-A FORWARD "))
+                        .map(|line| format!("{line}\n"))
+                        .collect();
+                    assert_eq!(forward, expected, "{by:?}: {drivers:?}\n{rules}");
+                }
+            });
+        }
+    }
 }

@@ -2,9 +2,9 @@
 //! How a function is found below `/sys`, and the words for `ip`, are tests of the executor.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use remotes_effect::Effect;
 use remotes_effect::openvswitch::{Change, Column, Effect as Switch, Ethertype, VlanMode};
 use remotes_effect::sriov::{Effect as Sriov, Settings};
+use remotes_effect::{Answer, Effect, iptables};
 use remotes_sdk::testing::{Host, Simulation};
 use remotes_sdk::{Failure, FailureKind, Vnm};
 use remotes_simulation::{Network, SimulatedFunction};
@@ -199,4 +199,25 @@ fn a_card_that_cannot_be_told_is_skipped_with_a_warning() {
     called.value();
     assert_eq!(function(&host, 0).settings.mac.as_deref(), Some("02:00:0a:00:00:04"));
     assert_eq!(function(&host, 1).settings.mac, None);
+}
+
+/// A card that cannot be set up opens no other interface.
+#[test]
+fn rules_are_made_whatever_becomes_of_functions() {
+    fn post<D: Vnm>(driver: &str, policy: &str) {
+        let host = host(policy);
+        let nic = format!(
+            "<NIC><NIC_ID>0</NIC_ID><VN_MAD>{driver}</VN_MAD><BRIDGE>br0</BRIDGE><MAC>02:00:0a:00:00:07</MAC>\
+            <IP>10.0.0.7</IP><SECURITY_GROUPS>0</SECURITY_GROUPS></NIC>"
+        );
+        let document = machine(&(nic + &pci(driver, 3, "03:10.2", "<VLAN_ID>x</VLAN_ID>")));
+        let called = host.call(|| D::post(document, "one-7".into(), "node1".into()));
+        assert_eq!(called.failure().message, "PCI device 3: VLAN_ID is \"x\", expected a VLAN up to 4094");
+        let is_closed = |(effect, answer): &(Effect, Answer)| {
+            matches!(effect, Effect::Iptables(iptables::Effect::Apply { .. })) && answer.failure().is_none()
+        };
+        assert!(called.done.iter().any(is_closed), "{driver}: {:?}", called.names());
+    }
+    post::<vnm_fw::Fw>("fw", FW);
+    post::<vnm_802_1q::Vlan>("802.1Q", VLAN);
 }

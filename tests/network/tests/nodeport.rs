@@ -197,3 +197,44 @@ fn an_address_that_cannot_be_read_closes_the_machine() {
         }
     });
 }
+
+/// One gateway for all machines of a network: it is answered for as long as one of them is there.
+#[test]
+fn a_gateway_is_answered_for_while_a_machine_is_there() {
+    isolated(|| {
+        let mut grounds = host();
+        sh("ip link add eth1 type veth peer name eth1p; ip link set eth1 master br0 up");
+        let whole = |vm: u32| machine(0).replace("<ID>7</ID>", &format!("<ID>{vm}</ID>"));
+        let ports = |vm: String| {
+            let ports = "<EXTERNAL_PORT_RANGE>9100:9109</EXTERNAL_PORT_RANGE>\
+                <INTERNAL_PORT_RANGE>1-10/9100</INTERNAL_PORT_RANGE>";
+            vm.replacen("</NIC>", &format!("{ports}</NIC>"), 1)
+        };
+        let clean = |vm: String| Call::Clean { vm, host: "node1".into() };
+        let mut call = |call: Call| {
+            let outcome = grounds.call("nodeport", call);
+            assert!(matches!(outcome.result, Some(Ok(_))), "{outcome:?}");
+            sh("ip neighbour show proxy")
+        };
+        let answered = "10.0.0.254 dev br0 proxy \n";
+        let post = Call::Post { vm: ports(machine(0)), deploy_id: "one-7".into(), host: "node1".into() };
+        assert_eq!(call(post), answered);
+        // Another machine of the network, as its name says.
+        sh("ip tuntap add dev one-8-1 mode tap; ip link set one-8-1 master br0 up");
+        // One interface goes, and the other one of the machine stays.
+        sh("ip link set one-8-1 nomaster; ip link del one-7-2");
+        assert_eq!(call(clean(ports(machine(2)))), answered, "an interface stays");
+        // The machine goes, and the other one stays.
+        sh("ip link set one-8-1 master br0; ip link del one-7-1");
+        assert_eq!(call(clean(ports(machine(0)))), answered, "a machine stays");
+        // Whose tap has another name is a machine as well.
+        sh("ip link set one-8-1 name web0");
+        assert_eq!(call(clean(ports(machine(0)))), answered, "a machine of another name stays");
+        sh("ip link set web0 name one-8-1");
+        // Nobody keeps it by saying that the other one's port is its own.
+        let called = ports(machine(0)).replace("<NIC_ID>2</NIC_ID>", "<NIC_ID>2</NIC_ID><TARGET>one-8-1</TARGET>");
+        assert_eq!(call(clean(called)), answered, "it is not its port");
+        // The last one, its tap still there.
+        assert_eq!(call(clean(ports(whole(8)))), "");
+    });
+}

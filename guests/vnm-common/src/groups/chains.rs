@@ -25,6 +25,8 @@ pub(super) struct Interface<'a> {
     pub tap: &'a str,
     pub mode: Mode,
     pub most_members: Option<u32>,
+    /// whether its outbound rules are also for what the host routes, and not only for what passes the bridge
+    pub filters_routed: bool,
 }
 
 /// `one-VM-NIC`
@@ -133,11 +135,12 @@ impl Interface<'_> {
                 addresses.into_iter().map(|address| placed(ENTRY, Condition::ToNetwork(address), inbound)).collect()
             }
         };
-        // A machine whose IPv6 nobody routes has no address to be reached by.
-        if self.mode == Mode::Routed && family == Family::Ipv6 && jumps.is_empty() {
+        let filters_routed = self.mode == Mode::Routed && self.filters_routed;
+        // A machine whose IPv6 nobody routes has no address to be reached by. It may send all the same.
+        if self.mode == Mode::Routed && family == Family::Ipv6 && jumps.is_empty() && !filters_routed {
             return jumps;
         }
-        jumps.push(placed(ENTRY, physdev(Some(self.tap), None, true), outbound));
+        jumps.push(placed(ENTRY, physdev(Some(self.tap), None, !filters_routed), outbound));
         jumps.push(placed("INPUT", physdev(Some(self.tap), None, false), outbound));
         jumps
     }

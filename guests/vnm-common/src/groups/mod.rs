@@ -7,23 +7,30 @@
 mod chains;
 mod cidr;
 mod rules;
+mod scope;
 
 use remotes_sdk::iptables::{
     AddressSet, Chain, Change, Condition, Family, Physdev, PlacedRule, Position, Rule, Table, TableChange, Target,
     Transaction,
 };
 use remotes_sdk::network::{Attached, Direction, GroupRule, Nic, Vm};
-use remotes_sdk::{Failure, clock, error, iptables, links, locks};
+use remotes_sdk::{Failure, clock, error, iptables, links, locks, warning};
 
 use crate::settings::Settings;
 use crate::taps::Taps;
 use chains::{Interface, base, removal, spoofing_set};
+
+pub use scope::Scope;
 
 /// The chain that all interfaces' chains are called from.
 const ENTRY: &str = "opennebula";
 
 /// The lock that all drivers with security groups share.
 const LOCK: &str = "vnmmad::sgdriver";
+
+/// The setting that has outbound rules hold for what the host routes as well. Without it they do not, as with the stock
+/// drivers.
+const ROUTED_FILTER: &str = "routed_outbound_filter";
 
 /// How long a tap may take to appear, in milliseconds.
 const PATIENCE: u64 = 3000;
@@ -38,46 +45,6 @@ pub enum Mode {
     Routed,
 }
 
-/// Which interfaces an action is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// the one that is being attached or detached, or else all
-    Attached,
-    /// all, whatever is marked
-    All,
-}
-
-impl Scope {
-    fn holds(self, vm: &Vm, nic: &Nic) -> bool {
-        match (self, vm.attached()) {
-            // A PCI device has no rules that could be meant.
-            (Self::All, _) | (_, None | Some(Attached::Pci(_))) => true,
-            (_, Some(Attached::Nic(id) | Attached::Alias(id))) => nic.id == id,
-        }
-    }
-
-    fn nics<'a>(self, vm: &'a Vm, driver: &'a str) -> Vec<&'a Nic> {
-        vm.nics_of(driver).filter(|nic| self.holds(vm, nic)).collect()
-    }
-
-    /// The interfaces that have rules of an address family only with the aliases in scope: without these, nothing
-    /// leads to their chains of that family.
-    fn completed<'a>(self, vm: &'a Vm, driver: &'a str) -> Vec<&'a Nic> {
-        let scope = self.aliases(vm);
-        let is_in_scope = |alias: &Nic| scope.iter().any(|other| other.id == alias.id);
-        let is_completed = |nic: &&Nic| {
-            let (new, known): (Vec<&Nic>, Vec<&Nic>) = vm.aliases_of(nic).partition(|alias| is_in_scope(alias));
-            let has = |nics: &[&Nic], at: usize| nics.iter().any(|nic| !addresses(nic)[at].1.is_empty());
-            [0, 1].into_iter().any(|at| has(&new, at) && !has(&[*nic], at) && !has(&known, at))
-        };
-        vm.nics_of(driver).filter(is_completed).collect()
-    }
-
-    fn aliases(self, vm: &Vm) -> Vec<&Nic> {
-        vm.aliases.iter().filter(|alias| self.holds(vm, alias)).collect()
-    }
-}
-
 fn table(family: Family, changes: Vec<Change>) -> TableChange {
     TableChange { family, table: Table::Filter, changes }
 }
@@ -89,24 +56,17 @@ fn only([ipv4, ipv6]: [Vec<Change>; 2]) -> Transaction {
     Transaction { sets: Vec::new(), tables, obsolete_sets: Vec::new() }
 }
 
+/// Waits for other actions that change rules, and keeps those off that come until this one ends.
+pub fn lock() -> Result<(), Failure> {
+    locks::acquire(LOCK)
+}
+
 /// Puts the rules of a driver's interfaces in force.
 pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str) -> Result<(), Failure> {
-    locks::acquire(LOCK)?;
-    let mut nics = scope.nics(vm, driver);
-    if mode == Mode::Routed && nics.is_empty() {
-        nics = scope.completed(vm, driver);
-    }
+    lock()?;
+    let nics = scope.to_build(vm, driver, mode)?;
     if !nics.is_empty() {
-        match named(vm, &nics, mode, deploy_id) {
-            Ok(named) => build(vm, &named, mode, &Settings::default())?,
-            // The host's own part does not depend on any machine.
-            Err(failure) => {
-                if let Err(other) = iptables::apply(&only([entry(mode), entry(mode)])) {
-                    error!("chain {ENTRY} is not there either: {}", other.message);
-                }
-                return Err(failure);
-            }
-        }
+        build_all(vm, &nics, mode, deploy_id)?;
     }
     let rebuilt = |alias: &Nic| nics.iter().any(|nic| vm.aliases_of(nic).any(|its| its.id == alias.id));
     let aliases: Vec<&Nic> = scope.aliases(vm).into_iter().filter(|alias| !rebuilt(alias)).collect();
@@ -114,14 +74,61 @@ pub fn activate(vm: &Vm, driver: &str, mode: Mode, scope: Scope, deploy_id: &str
     add_aliases(vm, &aliases, mode, &entry)
 }
 
-/// The interfaces with their taps, which are there.
-fn named<'a>(vm: &Vm, nics: &[&'a Nic], mode: Mode, deploy_id: &str) -> Result<Vec<(&'a Nic, String)>, Failure> {
+/// Makes the rules of all interfaces whose taps are known, and closes the others. The action fails where one is not
+/// known, or not there; but not every caller looks at that, and no interface may be open for it.
+fn build_all(vm: &Vm, nics: &[&Nic], mode: Mode, deploy_id: &str) -> Result<(), Failure> {
     let taps = Taps::find(vm, deploy_id);
-    let named = nics.iter().map(|nic| Ok((*nic, taps.require(nic)?))).collect::<Result<Vec<_>, Failure>>()?;
-    if mode == Mode::Bridged {
-        wait_for(named.iter().map(|(_, tap)| tap.as_str()))?;
+    let settings = Settings::default();
+    let (mut known, mut unknown) = (Vec::new(), None);
+    for nic in nics {
+        match taps.require(nic) {
+            Ok(tap) => known.push((*nic, tap)),
+            Err(failure) => {
+                close(vm, nic, &taps.possible(nic), mode, &settings);
+                unknown.get_or_insert(failure);
+            }
+        }
     }
-    Ok(named)
+    let built = match known.is_empty() {
+        true => Ok(()),
+        false => build(vm, &known, mode, &settings),
+    };
+    match (unknown, built) {
+        (None, built) => built?,
+        (Some(failure), built) => {
+            if let Err(other) = built {
+                error!("{}", other.message);
+            }
+            return Err(failure);
+        }
+    }
+    match mode {
+        Mode::Bridged => wait_for(known.iter().map(|(_, tap)| tap.as_str())),
+        Mode::Routed => Ok(()),
+    }
+}
+
+/// Drops everything of an interface under the names that its tap may have, unless it has rules: those stay.
+fn close(vm: &Vm, nic: &Nic, names: &[String], mode: Mode, settings: &Settings) {
+    // Where nobody knows what is wanted, nothing passes.
+    let filters_routed = settings.is_asked_for(nic, ROUTED_FILTER).unwrap_or(true);
+    for tap in names {
+        let interface = Interface { vm, nic, groups: &[], ids: &[], tap, mode, most_members: None, filters_routed };
+        let closed = [Family::Ipv4, Family::Ipv6].map(|family| [entry(mode), interface.closed(family)].concat());
+        match iptables::apply(&only(closed)) {
+            Ok(()) => warning!(
+                "NIC {}: unless it has rules, it is closed as {tap} until `post` or `update_sg` succeeds",
+                nic.id
+            ),
+            Err(failure) => {
+                error!("NIC {}: it is not closed as {tap}: {}", nic.id, failure.message);
+                // The host's own part does not depend on any machine.
+                if let Err(other) = iptables::apply(&only([entry(mode), entry(mode)])) {
+                    error!("chain {ENTRY} is not there either: {}", other.message);
+                }
+            }
+        }
+    }
 }
 
 fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> Result<(), Failure> {
@@ -141,20 +148,16 @@ fn build(vm: &Vm, nics: &[(&Nic, String)], mode: Mode, settings: &Settings) -> R
             refused.get_or_insert(failure);
             None
         });
-        interfaces.push(Interface { vm, nic, groups, ids, tap, mode, most_members });
+        let filters_routed = settings.is_asked_for(nic, ROUTED_FILTER).unwrap_or_else(|failure| {
+            refused.get_or_insert(failure);
+            true
+        });
+        interfaces.push(Interface { vm, nic, groups, ids, tap, mode, most_members, filters_routed });
     }
     let built = refused.map_or_else(|| transaction(&interfaces, mode), Err);
     let built = built.and_then(|transaction| iptables::apply(&transaction));
-    built.inspect_err(|_| {
-        // What had rules keeps them; what had none is closed.
-        let closed = [Family::Ipv4, Family::Ipv6].map(|family| {
-            let closed = interfaces.iter().flat_map(|interface| interface.closed(family));
-            entry(mode).into_iter().chain(closed).collect()
-        });
-        if let Err(failure) = iptables::apply(&only(closed)) {
-            error!("the interfaces cannot be closed either: {}", failure.message);
-        }
-    })
+    // What had rules keeps them; what had none is closed, each by itself: one may be what cannot be changed.
+    built.inspect_err(|_| nics.iter().for_each(|(nic, tap)| close(vm, nic, std::slice::from_ref(tap), mode, settings)))
 }
 
 fn transaction(interfaces: &[Interface<'_>], mode: Mode) -> Result<Transaction, Failure> {
@@ -171,17 +174,22 @@ fn transaction(interfaces: &[Interface<'_>], mode: Mode) -> Result<Transaction, 
     Ok(Transaction { sets, tables: vec![table(Family::Ipv4, ipv4), table(Family::Ipv6, ipv6)], obsolete_sets })
 }
 
-/// The chain that interfaces' chains are called from. The first driver on a host decides how it is
-/// called itself.
+/// The chain that interfaces' chains are called from, and what leads there. What leads all packets there leads bridged
+/// ones as well, but not the other way round: routed ones need the call without a condition, whoever came first.
 fn entry(mode: Mode) -> Vec<Change> {
     let accept = Rule { conditions: vec![], target: Target::Accept };
     let bridged = Condition::Physdev(Physdev { input: None, output: None, bridged: true });
-    let conditions = if mode == Mode::Bridged { vec![bridged] } else { vec![] };
-    let call = Rule { conditions, target: Target::Jump(ENTRY.to_owned()) };
+    let call = |conditions| {
+        let rule = Rule { conditions, target: Target::Jump(ENTRY.to_owned()) };
+        PlacedRule { chain: "FORWARD".to_owned(), rule, position: Position::Last }
+    };
     vec![
         Change::EnsureChain(Chain { name: ENTRY.to_owned(), rules: vec![accept.clone()] }),
         Change::EnsureRule(PlacedRule { chain: ENTRY.to_owned(), rule: accept, position: Position::Last }),
-        Change::EnsureJump(PlacedRule { chain: "FORWARD".to_owned(), rule: call, position: Position::Last }),
+        match mode {
+            Mode::Bridged => Change::EnsureJump(call(vec![bridged])),
+            Mode::Routed => Change::EnsureRule(call(vec![])),
+        },
     ]
 }
 
@@ -227,7 +235,7 @@ pub fn deactivate(vm: &Vm, driver: &str, mode: Mode) -> Result<(), Failure> {
     if nics.is_empty() && aliases.is_empty() {
         return Ok(());
     }
-    locks::acquire(LOCK)?;
+    lock()?;
     aliases.into_iter().try_for_each(|alias| remove_alias(vm, alias, mode))?;
     if nics.is_empty() {
         return Ok(());

@@ -2,13 +2,13 @@
 
 use remotes_sdk::network::{Attached, Nic, Vm};
 use remotes_sdk::openvswitch::{Bridge, Change, PortName};
-use remotes_sdk::{Failure, info, locks, openvswitch};
+use remotes_sdk::{Failure, info, locks, openvswitch, warning};
 
 use super::{LOCK, Uplink, apply, flows};
 use crate::host::bridge_of;
 use crate::settings::Settings;
 use crate::taps::Taps;
-use crate::{concerned, concerns_no_link};
+use crate::{concerned, concerns_no_link, names};
 
 /// Removes ports, flows, and the bridges that nothing but their uplink is plugged into.
 pub fn clean<U: Uplink>(vm: &Vm) -> Result<(), Failure> {
@@ -28,11 +28,14 @@ fn unplug<U: Uplink>(vm: &Vm, nic: &Nic, settings: &Settings) -> Result<(), Fail
     let bridges = openvswitch::bridges()?;
     let uplink = U::name(nic);
     if let Some(bridge) = bridges.iter().find(|bridge| bridge.name == name) {
-        let target = nic.target.as_deref().filter(|target| bridge.ports.iter().any(|port| port.name == *target));
-        if let Some(target) = target {
-            apply(&[Change::RemovePort(PortName { bridge: name.to_owned(), name: target.to_owned() })], false)?;
+        let port = match nic.target.as_deref() {
+            Some(target) => own_port(vm, nic, bridge, target)?.filter(|port| uplink.as_deref() != Some(*port)),
+            None => None,
+        };
+        if let Some(port) = port {
+            apply(&[Change::RemovePort(PortName { bridge: name.to_owned(), name: port.to_owned() })], false)?;
         }
-        forget(vm, nic, bridge, target)?;
+        forget(vm, nic, bridge, port)?;
     }
     let Some(uplink) = uplink else { return Ok(()) };
     if settings.is(nic, "keep_empty_bridge")? {
@@ -46,6 +49,27 @@ fn unplug<U: Uplink>(vm: &Vm, nic: &Nic, settings: &Settings) -> Result<(), Fail
     }
     let others: Vec<Bridge> = bridges.into_iter().filter(|bridge| bridge.name != name).collect();
     U::remove(&uplink, nic, &others)
+}
+
+/// The port that the template names, if it is on the bridge and this interface's: by the name that oned gives it, or
+/// by the note in its flows. Any other one is an uplink or somebody else's, whose name the machine's owner wrote down.
+fn own_port<'a>(vm: &Vm, nic: &Nic, bridge: &'a Bridge, target: &str) -> Result<Option<&'a str>, Failure> {
+    let Some(port) = bridge.ports.iter().find(|port| port.name == target) else { return Ok(None) };
+    let is_own = match port.number {
+        _ if port.name == names::own(vm, nic) => true,
+        Some(number) if !names::is_of_another(&port.name, vm, nic) => {
+            flows::noted(&openvswitch::flows(&bridge.name)?, vm, nic).contains(&number)
+        }
+        _ => false,
+    };
+    if !is_own {
+        warning!(
+            "NIC {}: port {target} of bridge {} stays: nothing but TARGET says that it is its",
+            nic.id,
+            bridge.name
+        );
+    }
+    Ok(Some(port.name.as_str()).filter(|_| is_own))
 }
 
 /// Removes the interface's flows. Its port has gone, by itself or just now: a number that another port has

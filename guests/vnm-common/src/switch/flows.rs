@@ -19,17 +19,23 @@ fn note(vm: &Vm, nic: &Nic) -> Vec<u8> {
 /// The numbers of ports, in their order, that have flows of this interface: those with its note, or in
 /// default of such, with its Ethernet address.
 pub fn ports_of(listed: &[ListedFlow], vm: &Vm, nic: &Nic) -> Vec<u32> {
+    let mac = format!("dl_src={}", nic.mac.to_ascii_lowercase());
+    let noted = noted(listed, vm, nic);
+    if noted.is_empty() { inputs(listed, |flow| flow.conditions.contains(&mac)) } else { noted }
+}
+
+/// The numbers of ports, in their order, whose flows carry the note of this interface.
+pub fn noted(listed: &[ListedFlow], vm: &Vm, nic: &Nic) -> Vec<u32> {
     let bytes: Vec<String> = note(vm, nic).iter().map(|byte| format!("{byte:02x}")).collect();
     let note = format!("note:{}", bytes.join("."));
-    let mac = format!("dl_src={}", nic.mac.to_ascii_lowercase());
-    let inputs = |is_its: &dyn Fn(&ListedFlow) -> bool| {
-        let mut inputs: Vec<u32> = listed.iter().filter(|flow| is_its(flow)).filter_map(|flow| flow.input).collect();
-        inputs.sort_unstable();
-        inputs.dedup();
-        inputs
-    };
-    let noted = inputs(&|flow| flow.actions.split(',').any(|action| action == note));
-    if noted.is_empty() { inputs(&|flow| flow.conditions.contains(&mac)) } else { noted }
+    inputs(listed, |flow| flow.actions.split(',').any(|action| action == note))
+}
+
+fn inputs(listed: &[ListedFlow], is_its: impl Fn(&ListedFlow) -> bool) -> Vec<u32> {
+    let mut inputs: Vec<u32> = listed.iter().filter(|flow| is_its(flow)).filter_map(|flow| flow.input).collect();
+    inputs.sort_unstable();
+    inputs.dedup();
+    inputs
 }
 
 /// The aliases of an interface.

@@ -13,7 +13,7 @@ mod update;
 
 use remotes_sdk::network::{Nic, Vm};
 use remotes_sdk::openvswitch::{Backing, Bridge, Change, NewBridge, NewPort, PortColumns, Setting};
-use remotes_sdk::{Failure, error, locks, openvswitch, warning};
+use remotes_sdk::{Failure, FailureKind, error, locks, openvswitch, warning};
 
 use crate::device::leads_nowhere;
 use crate::host::bridge_of;
@@ -107,7 +107,10 @@ fn connect<U: Uplink>(vm: &Vm, taps: Option<&Taps>) -> Result<(), Failure> {
             changes.push(ensure_port(bridge, target, Backing::VhostUser));
         }
         let Some(taps) = taps else { continue };
-        let tap = taps.of(nic).ok_or_else(|| Failure::not_found(format!("No tap device found for nic {}", nic.id)))?;
+        let tap = taps.require(nic).map_err(|failure| match failure.kind {
+            FailureKind::NotFound => Failure::not_found(format!("No tap device found for nic {}", nic.id)),
+            _ => failure,
+        })?;
         let columns = ports::columns(nic, &settings)?;
         is_tunnelled |= ports::is_tunnelled(nic);
         changes.push(Change::SetPort(PortColumns { bridge: bridge.to_owned(), name: tap, columns }));

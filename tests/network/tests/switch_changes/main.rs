@@ -2,6 +2,7 @@
 //! ports, many at once, and a switch in trouble.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod targets;
 mod uplinks;
 
 use std::time::Duration;

@@ -100,8 +100,8 @@ impl Filter {
                     .to_owned()
             }
             Self::Broken(Broken::OnlyBridged) => format!(
-                "BROKEN: FORWARD leads to the chain {ENTRY} only what passes a bridge, not what is routed: remove that \
-                 rule, then {AGAIN}"
+                "BROKEN: FORWARD leads to the chain {ENTRY} only what passes a bridge, not what is routed; {AGAIN} \
+                 adds a rule for that"
             ),
         }
     }
@@ -121,8 +121,8 @@ fn broken(called: Packets, forward: Reach) -> Option<Broken> {
         return None;
     }
     Some(match (forward.taken_by, forward.packets) {
-        (_, Packets { bridged: true, routed: false }) => Broken::OnlyBridged,
         (Some(rule), _) => Broken::Taken { rule },
+        (None, Packets { bridged: true, routed: false }) => Broken::OnlyBridged,
         (None, _) => Broken::Forward,
     })
 }

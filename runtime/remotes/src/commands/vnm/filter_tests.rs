@@ -76,6 +76,9 @@ fn rules_are_in_force_where_forward_leads_to_them() {
     }
     assert_eq!(of(&routed()), Filter::Broken(Broken::OnlyBridged));
     assert_eq!(forward(routed(), &["-j opennebula"]), IN_FORCE);
+    const BRIDGED: &str = "-m physdev --physdev-is-bridged -j opennebula";
+    assert_eq!(forward(routed(), &[BRIDGED, "-j opennebula"]), IN_FORCE);
+    assert_eq!(forward(routed(), &[BRIDGED, "-j DROP"]), Filter::Broken(Broken::Taken { rule: 2 }));
     assert_eq!(forward(routed(), &["-j ACCEPT", "-j opennebula"]), Filter::Broken(Broken::Taken { rule: 1 }));
 }
 
