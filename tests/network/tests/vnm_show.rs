@@ -140,3 +140,14 @@ fn rules_that_packets_do_not_get_to_are_seen() {
         });
     }
 }
+
+/// As the stock drivers have it, which nobody would guess.
+#[test]
+fn what_is_routed_past_the_outbound_rules_is_seen() {
+    isolated(|| {
+        let _grounds = ready("58-nodeport-post");
+        let shown = show(&[]);
+        let ipv4 = lines(&shown, "IPv4: ");
+        assert!(ipv4.len() == 1 && ipv4[0].contains("out (not for what this host routes: "), "{shown}");
+    });
+}

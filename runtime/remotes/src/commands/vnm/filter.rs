@@ -21,6 +21,8 @@ pub enum Filter {
         outbound: usize,
         /// whether also what the machine sends to this host is filtered
         host: bool,
+        /// whether this host routes what the machine sends past the rules for that, as the stock drivers have it
+        routed_past: bool,
     },
     /// There are chains, but packets do not get to them.
     Broken(Broken),
@@ -65,7 +67,9 @@ impl Filter {
             return Self::Broken(Broken::Unmet);
         }
         let host = reach(&rules.input, &outbound.name).packets.any();
-        Self::InForce { inbound: inbound.rules.len(), outbound: outbound.rules.len(), host }
+        let [is_routed_to, is_routed_from] = called.map(|called| called.and(forward.packets).routed);
+        let routed_past = is_routed_to && !called[0].bridged && !is_routed_from;
+        Self::InForce { inbound: inbound.rules.len(), outbound: outbound.rules.len(), host, routed_past }
     }
 
     /// Whether something is to be done.
@@ -79,12 +83,17 @@ impl Filter {
         match self {
             Self::Unseen => "not seen".to_owned(),
             Self::None => "no rules, everything passes".to_owned(),
-            Self::InForce { inbound, outbound, host } => {
+            Self::InForce { inbound, outbound, host, routed_past } => {
+                let past = match routed_past {
+                    true => " (not for what this host routes: `routed_outbound_filter`)",
+                    false => "",
+                };
                 let more = match host {
                     true => String::new(),
                     false => format!("; INPUT does not lead there, all may be sent to this host: {AGAIN} mends that"),
                 };
-                format!("{inbound} {} in, {outbound} out{more}", if inbound == 1 { "rule" } else { "rules" })
+                let rules = if inbound == 1 { "rule" } else { "rules" };
+                format!("{inbound} {rules} in, {outbound} out{past}{more}")
             }
             Self::Broken(Broken::Chains) => format!("BROKEN: the chains are not in force; {AGAIN} makes them again"),
             Self::Broken(Broken::Forward) => {

@@ -38,7 +38,9 @@ fn of(rules: &Rules) -> Filter {
     Filter::of("one-7-0", Some(rules), Some("br0"))
 }
 
-const IN_FORCE: Filter = Filter::InForce { inbound: 3, outbound: 1, host: true };
+const IN_FORCE: Filter = Filter::InForce { inbound: 3, outbound: 1, host: true, routed_past: false };
+/// Where the rule that calls the outbound chain is for bridged packets only.
+const PAST: Filter = Filter::InForce { inbound: 3, outbound: 1, host: true, routed_past: true };
 
 #[test]
 fn rules_that_nothing_meets_are_not_in_force() {
@@ -75,9 +77,12 @@ fn rules_are_in_force_where_forward_leads_to_them() {
         assert_eq!(forward(bridged(), rules), expected, "{rules:?}");
     }
     assert_eq!(of(&routed()), Filter::Broken(Broken::OnlyBridged));
-    assert_eq!(forward(routed(), &["-j opennebula"]), IN_FORCE);
+    assert_eq!(forward(routed(), &["-j opennebula"]), PAST);
+    let also = ["-m physdev --physdev-in one-7-0 -j one-7-0-o", "-d 10.0.0.1/32 -j one-7-0-i", "-j ACCEPT"];
+    assert_eq!(forward(rules(&also), &["-j opennebula"]), IN_FORCE);
+    assert_eq!(PAST.shown(), "3 rules in, 1 out (not for what this host routes: `routed_outbound_filter`)");
     const BRIDGED: &str = "-m physdev --physdev-is-bridged -j opennebula";
-    assert_eq!(forward(routed(), &[BRIDGED, "-j opennebula"]), IN_FORCE);
+    assert_eq!(forward(routed(), &[BRIDGED, "-j opennebula"]), PAST);
     assert_eq!(forward(routed(), &[BRIDGED, "-j DROP"]), Filter::Broken(Broken::Taken { rule: 2 }));
     assert_eq!(forward(routed(), &["-j ACCEPT", "-j opennebula"]), Filter::Broken(Broken::Taken { rule: 1 }));
 }
@@ -85,7 +90,7 @@ fn rules_are_in_force_where_forward_leads_to_them() {
 #[test]
 fn what_is_sent_to_the_host_is_filtered_where_input_leads_there() {
     let input = |input: &[&str]| of(&Rules { input: lines(input), ..bridged() });
-    let open = Filter::InForce { inbound: 3, outbound: 1, host: false };
+    let open = Filter::InForce { inbound: 3, outbound: 1, host: false, routed_past: false };
     assert_eq!(input(&[]), open);
     assert_eq!(input(&["-j ACCEPT", "-m physdev --physdev-in one-7-0 -j one-7-0-o"]), open);
     assert_eq!(input(&["-m physdev --physdev-in one-7-0 -j one-7-0-o", "-j ACCEPT"]), IN_FORCE);
