@@ -225,8 +225,8 @@ fn a_machine_reaches_the_vlans_of_its_network() {
             [41, 42, 43].map(|vlan| Wired::plug("ovsbr0", &format!("one-{vlan}-0"), &format!("tag={vlan}"))).into();
         let plain = ipv4(OWN, "10.0.0.7", "10.0.0.1", (1, 2), &mark(9));
         // Which VLANs the machine's frames come out in: without a tag, with that of each.
-        let mut reached = |network: &str| -> Vec<String> {
-            post(&mut grounds, machine(network, ""));
+        let reached = |grounds: &mut Grounds, network: &str| -> Vec<String> {
+            post(grounds, machine(network, ""));
             let frames =
                 [("untagged", plain.clone()), ("41", tagged(41, 1)), ("42", tagged(42, 2)), ("43", tagged(43, 3))];
             send(&guest, "one-7-0", &frames);
@@ -243,14 +243,21 @@ fn a_machine_reaches_the_vlans_of_its_network() {
             reached
         };
         assert_eq!(
-            reached("<VLAN_ID>42</VLAN_ID><VLAN_TAGGED_ID>43</VLAN_TAGGED_ID>"),
+            reached(&mut grounds, "<VLAN_ID>42</VLAN_ID><VLAN_TAGGED_ID>43</VLAN_TAGGED_ID>"),
             ["untagged in 42", "42 in 42", "43 in 43"]
         );
         // A port that is new has no VLAN.
         sh("ovs-vsctl --timeout=20 clear Port one-7-0 tag");
-        assert_eq!(reached("<VLAN_TAGGED_ID>41,43</VLAN_TAGGED_ID>"), ["41 in 41", "43 in 43"]);
-        assert_eq!(reached("<VLAN_ID>42</VLAN_ID><CONF>ovs_vlan_access=yes</CONF>"), ["untagged in 42"]);
+        assert_eq!(reached(&mut grounds, "<VLAN_TAGGED_ID>41,43</VLAN_TAGGED_ID>"), ["41 in 41", "43 in 43"]);
+        assert_eq!(reached(&mut grounds, "<VLAN_ID>42</VLAN_ID><CONF>ovs_vlan_access=yes</CONF>"), ["untagged in 42"]);
         // As the stock drivers leave it: a native VLAN without a list lets all VLANs pass.
-        assert_eq!(reached("<VLAN_ID>42</VLAN_ID>"), ["41 in 41", "untagged in 42", "42 in 42", "43 in 43"]);
+        assert_eq!(
+            reached(&mut grounds, "<VLAN_ID>42</VLAN_ID>"),
+            ["41 in 41", "untagged in 42", "42 in 42", "43 in 43"]
+        );
+        // What the file asks for no template takes back.
+        grounds.configuration(":ovs_vlan_access: true\n");
+        let network = "<VLAN_ID>42</VLAN_ID><CONF>ovs_vlan_access=no</CONF>";
+        assert_eq!(reached(&mut grounds, network), ["untagged in 42"]);
     });
 }

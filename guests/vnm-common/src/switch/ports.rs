@@ -59,7 +59,7 @@ pub fn of_vlans(nic: &Nic, settings: &Settings) -> Result<Vec<Column>, Failure> 
         _ if nic.cvlans.is_some() => None,
         None => Some(VlanMode::Trunk),
         // Without a list, a native VLAN lets all others pass as well.
-        Some(_) if trunks.is_empty() && settings.is(nic, "ovs_vlan_access")? => Some(VlanMode::Access),
+        Some(_) if trunks.is_empty() && settings.is_asked_for(nic, "ovs_vlan_access")? => Some(VlanMode::Access),
         Some(_) => Some(VlanMode::NativeUntagged),
     };
     columns.push(Column::Trunks(trunks));
