@@ -254,16 +254,37 @@ fn a_slow_one_is_suspended_so_that_it_arrives() {
         assert_eq!(state(&mut here, &guest), Err(FailureKind::NotFound));
         end(&mut there, &guest);
     }
-    // Given up, it runs where it was.
-    let guest = on_shared_storage(&pair, &mut here, 15);
-    let how = Migration { suspend_after: Some(1), bandwidth: Some(1), ..shared(pair.destination.uri()) };
-    std::thread::scope(|scope| {
-        let moving = scope.spawn(|| here.migrate(&HERE, &guest.name, &how));
-        until("the pause", || Ok((state(&mut other, &guest) == Ok(State::Paused)).then_some(()))).unwrap();
-        other.abort_job(&HERE, &guest.name).unwrap();
-        assert_eq!(moving.join().unwrap().unwrap_err().kind, FailureKind::Failed);
+    // Given up, it runs where it was. It may arrive before that: what was left of it is little.
+    let given_up = (15..25).any(|id| {
+        let guest = on_shared_storage(&pair, &mut here, id);
+        let how = Migration { suspend_after: Some(1), bandwidth: Some(1), ..shared(pair.destination.uri()) };
+        let moved = std::thread::scope(|scope| {
+            let moving = scope.spawn(|| here.migrate(&HERE, &guest.name, &how));
+            let seen = until("the pause", || match state(&mut other, &guest) {
+                Ok(State::Paused) => Ok(Some(true)),
+                Err(FailureKind::NotFound) => Ok(Some(false)),
+                _ => Ok(None),
+            });
+            if seen.unwrap() {
+                // Where there is none any more, it has arrived.
+                let _ = other.abort_job(&HERE, &guest.name);
+            }
+            moving.join().unwrap()
+        });
+        match moved {
+            Ok(()) => {
+                assert_eq!(state(&mut here, &guest), Err(FailureKind::NotFound));
+                end(&mut there, &guest);
+                false
+            }
+            Err(failure) => {
+                assert_eq!(failure.kind, FailureKind::Failed, "{failure}");
+                assert_eq!(state(&mut here, &guest), Ok(State::Running));
+                true
+            }
+        }
     });
-    assert_eq!(state(&mut here, &guest), Ok(State::Running));
+    assert!(given_up, "ten machines arrived before they could be given up");
 }
 
 /// The connection is lost at a call of the migration: whatever became of it, it is `unknown` here, and one of
