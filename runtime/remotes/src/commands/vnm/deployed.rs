@@ -9,8 +9,8 @@ use remotes_effect::types::{Failure, FailureKind, Node, Place};
 use remotes_effect::{Answer, Effect, filesystem};
 use serde::Serialize;
 
+use super::asked::{Asked, known};
 use super::flows::Key;
-use super::look::{Asked, known};
 
 /// What is named where it could not be seen.
 const WHAT: &str = "security groups that machines were deployed with";

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use remotes_effect::text::one_line;
 
 use super::flows::Flows;
-use super::host::{Bridge, Host, Machine};
+use super::picture::{Bridge, Host, Machine};
 use super::tree::{shown_filters, shown_groups, shown_uplink};
 
 /// The whole graph.

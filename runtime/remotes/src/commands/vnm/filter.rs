@@ -4,8 +4,8 @@ use remotes_effect::iptables::ListedChain;
 use remotes_network::iptables::bridged::Bridged;
 use serde::Serialize;
 
-use super::look::{ENTRY, Rules};
 use super::reach::{Packets, Reach, reach};
+use super::seen::{ENTRY, Rules};
 
 /// What filters an interface's packets of one family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@ use remotes_effect::network::flows;
 use remotes_effect::openvswitch::{self, VlanMode};
 use remotes_network::iptables::bridged::Bridged;
 
-use super::super::look::{Rules, Switch};
+use super::super::seen::{Rules, Switch};
 use super::super::{dot, tree};
 use super::*;
 

@@ -1,14 +1,18 @@
 //! `remotes vnm`: the virtual networks of this host, as its drivers left them. Nothing is changed.
 
+mod asked;
 mod deployed;
 mod dot;
 mod filter;
 mod flows;
 mod host;
 mod look;
+mod picture;
 mod reach;
+mod seen;
 mod switch;
 mod tree;
+mod vlans;
 
 use std::process::ExitCode;
 
@@ -25,7 +29,7 @@ pub fn run(command: &Vnm, json: bool) -> Result<ExitCode> {
 }
 
 fn show(arguments: &Show, json: bool) -> Result<ExitCode> {
-    let host = host::Host::of(look::look(&arguments.datastores)?);
+    let host = picture::Host::of(look::look(&arguments.datastores)?);
     match (json, arguments.dot) {
         (true, _) => output::print_json(&host)?,
         (false, true) => output::print(dot::graph(&host))?,

@@ -6,8 +6,8 @@ use remotes_effect::text::one_line;
 
 use super::deployed::Group;
 use super::filter::Filter;
-use super::host::{Bridge, Host, Interface, Machine, Port, Uplink};
-use super::switch::Vlans;
+use super::picture::{Bridge, Host, Interface, Machine, Port, Uplink};
+use super::vlans::Vlans;
 
 /// A line and those below it.
 struct Node {
@@ -102,7 +102,7 @@ fn interface(interface: &Interface) -> Node {
     };
     let mut below: Vec<Node> = shown_filters(interface).into_iter().map(Node::leaf).collect();
     below.extend(shown_groups(interface).into_iter().map(Node::leaf));
-    let set = |set: &super::host::Set| Node::leaf(format!("set {}: {}", set.name, counted(set.members, "member")));
+    let set = |set: &super::picture::Set| Node::leaf(format!("set {}: {}", set.name, counted(set.members, "member")));
     below.extend(interface.sets.iter().map(set));
     Node { text: format!("NIC {}: {port}", interface.id), below }
 }
