@@ -139,3 +139,12 @@ impl Machine {
         assert!(matches!(outcome.result, Some(Ok(_))), "{} {action}: {outcome:?}", self.driver);
     }
 }
+
+/// The rules by which packets of a bridge get to the chains of the interface on this tap, as both families list them.
+pub fn jumps(tap: &str, base: &str) -> [String; 3] {
+    [
+        format!("-A opennebula -m physdev --physdev-out {tap} --physdev-is-bridged -j {base}-i\n"),
+        format!("-A opennebula -m physdev --physdev-in {tap} --physdev-is-bridged -j {base}-o\n"),
+        format!("-A INPUT -m physdev --physdev-in {tap} -j {base}-o\n"),
+    ]
+}

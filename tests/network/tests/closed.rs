@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use remotes_effect::vnm::Call;
-use remotes_network_tests::scene::Machine;
+use remotes_network_tests::scene::{Machine, jumps};
 use remotes_network_tests::{By, Grounds, Outcome, State, assert_state, isolated, mac, sh};
 use remotes_simulation::Network;
 
@@ -29,11 +29,7 @@ fn unknown(nic: u32) -> String {
 fn assert_closed(state: &State, tap: &str, nic: u32) {
     let chain = format!("one-7-{nic}");
     for rules in [&state.iptables, &state.ip6tables] {
-        for rule in [
-            format!("-A opennebula -m physdev --physdev-out {tap} --physdev-is-bridged -j {chain}-i\n"),
-            format!("-A opennebula -m physdev --physdev-in {tap} --physdev-is-bridged -j {chain}-o\n"),
-            format!("-A INPUT -m physdev --physdev-in {tap} -j {chain}-o\n"),
-        ] {
+        for rule in jumps(tap, &chain) {
             assert!(rules.contains(&rule), "no {rule}{rules}");
         }
         for end in ["i", "o"] {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use remotes_effect::vnm::Call;
-use remotes_network_tests::scene::Machine;
+use remotes_network_tests::scene::{Machine, jumps};
 use remotes_network_tests::{By, Grounds, State, isolated, mac, sh};
 
 /// A machine of two interfaces with one address, the first of them with this target.
@@ -36,13 +36,8 @@ fn post(vm: String) -> Call {
 fn assert_filtered(state: &State, tap: &str, nic: u32) {
     let chain = format!("one-7-{nic}");
     for rules in [&state.iptables, &state.ip6tables] {
-        for rule in [
-            format!("-A opennebula -m physdev --physdev-out {tap} --physdev-is-bridged -j {chain}-i\n"),
-            format!("-A opennebula -m physdev --physdev-in {tap} --physdev-is-bridged -j {chain}-o\n"),
-            format!("-A INPUT -m physdev --physdev-in {tap} -j {chain}-o\n"),
-            format!("-A {chain}-i -j DROP\n"),
-            format!("-A {chain}-o -j DROP\n"),
-        ] {
+        let ends = [format!("-A {chain}-i -j DROP\n"), format!("-A {chain}-o -j DROP\n")];
+        for rule in jumps(tap, &chain).into_iter().chain(ends) {
             assert!(rules.contains(&rule), "no {rule}{rules}");
         }
     }

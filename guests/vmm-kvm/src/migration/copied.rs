@@ -5,8 +5,8 @@ use remotes_sdk::libvirt::{self, Migration};
 use remotes_sdk::wait::retry_when;
 use remotes_sdk::{Failure, error, info, parent};
 
-use super::disks::{Content, Disk, kind, refuse_snapshots, refuse_strays, survey};
-use super::layout::{is_inside, items};
+use super::disks::{Content, Disk, is_inside, kind, refuse_snapshots, refuse_strays, survey};
+use super::layout::items;
 use super::made::{self, Made, Note};
 use super::moved::{arrived, leave};
 use super::position::{self, Position, runs};

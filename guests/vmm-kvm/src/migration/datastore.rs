@@ -8,8 +8,8 @@ use remotes_sdk::libvirt::{self, CopyTarget, Scope};
 use remotes_sdk::wait::retry_when;
 use remotes_sdk::{Explain, Failure, error, info};
 
-use super::disks::{Content, Disk, refuse_snapshots, refuse_strays, survey};
-use super::layout::{is_inside, items, mapped};
+use super::disks::{Content, Disk, is_inside, refuse_snapshots, refuse_strays, survey};
+use super::layout::{items, mapped};
 use super::made::{self, Made, Note};
 use super::{Journey, copying, rollback};
 use crate::device::media;

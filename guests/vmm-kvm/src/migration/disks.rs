@@ -6,10 +6,14 @@ use remotes_sdk::xml::{Document, Element};
 use remotes_sdk::{Failure, FailureKind, Place, clean, name, parent};
 
 use super::Journey;
-use super::layout::is_inside;
 
 /// Where LVM's datastores have their volumes: `vg-one-` and the datastore's id.
 pub const VOLUMES: &str = "/dev/vg-one-";
+
+/// Whether a path is in the machine's folder.
+pub fn is_inside(folder: &str, path: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|below| below.starts_with('/'))
+}
 
 /// One disk that has something in it.
 #[derive(Debug)]

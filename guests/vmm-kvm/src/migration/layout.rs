@@ -9,7 +9,8 @@ use remotes_sdk::{Failure, clean, name, parent};
 
 use super::Journey;
 use super::disks::{
-    Base, Content, Disk, Image, VOLUMES, based_on, is_disk, is_snapshot_folder, is_to_itself, kind, snapshot_folder,
+    Base, Content, Disk, Image, VOLUMES, based_on, is_disk, is_inside, is_snapshot_folder, is_to_itself, kind,
+    snapshot_folder,
 };
 
 /// Images below one another.
@@ -51,11 +52,6 @@ pub fn mapped(journey: &Journey, path: &str) -> String {
         Some(below) if below.starts_with('/') => format!("{}{below}", journey.to),
         _ => path.to_owned(),
     }
-}
-
-/// Whether a path is in the machine's folder.
-pub fn is_inside(folder: &str, path: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|below| below.starts_with('/'))
 }
 
 /// All that is to be there before these disks can be, in the order in which it can be made.

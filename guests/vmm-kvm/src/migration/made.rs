@@ -7,8 +7,8 @@ use remotes_sdk::filesystem::{self, Kind};
 use remotes_sdk::{Explain, Failure, FailureKind, Node, Place, clock, image, parent, transfer, warning};
 use serde_json::{Value, json};
 
-use super::disks::kind;
-use super::layout::{Item, folders, is_inside};
+use super::disks::{is_inside, kind};
+use super::layout::{Item, folders};
 use super::{Journey, shown};
 
 /// What has been made.

@@ -6,8 +6,7 @@ use remotes_sdk::wait::retry_when;
 use remotes_sdk::xml::{Document, Element};
 use remotes_sdk::{Failure, error, image, info};
 
-use super::disks::{is_raw, is_removable, kind, path};
-use super::layout::is_inside;
+use super::disks::{is_inside, is_raw, is_removable, kind, path};
 use super::made::Made;
 use super::{Journey, copying};
 use crate::device::media;
