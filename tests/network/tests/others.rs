@@ -1,6 +1,10 @@
 //! Links whose names are granted, and that belong to a bridge of the operator's.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::path::Path;
+
+use remotes_effect::{Effect, links};
+use remotes_net::Bounds;
 use remotes_network_tests::scene::Machine;
 use remotes_network_tests::{By, Grounds, State, assert_state, isolated, sh};
 
@@ -46,4 +50,19 @@ fn a_device_of_anothers_bridge_is_neither_taken_nor_changed_nor_removed() {
             assert_state(&State::now(), &before, &format!("{by:?}"));
         });
     }
+}
+
+/// Whatever a client's policy grants, and whether it asks for anybody's leave.
+#[test]
+fn roots_bounds_keep_it_there_as_well() {
+    isolated(|| {
+        sh(HOST);
+        let bounds = Bounds::read(Path::new("/nonexistent/remotes-net.toml")).unwrap();
+        let release = Effect::Links(links::Effect::SetMaster { name: "eth1".into(), master: None });
+        let message = bounds.check(&release).unwrap_err().message;
+        assert!(message.starts_with("beyond root's bounds: link eth1: belongs to br-mgmt"), "{message}");
+        assert!(message.contains("`bridges` under [links] in /nonexistent/remotes-net.toml"), "{message}");
+        sh("ip link set eth1 nomaster");
+        bounds.check(&release).unwrap();
+    });
 }
